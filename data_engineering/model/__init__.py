@@ -1,0 +1,1 @@
+"""The words every room speaks: tables, grids, problems, time windows and errors."""

@@ -1,0 +1,167 @@
+"""The platform's errors: one root, below it what a retry can cure and what it cannot.
+
+Constructors take facts and compose one line that says what is wrong, where, and what to do.
+The command line prints that line and exits with ``exit_code``; Airflow tasks retry ``Retryable``
+errors only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+
+class LascopfError(Exception):
+    """Root of every error the platform raises on purpose."""
+
+    exit_code = 1
+
+
+class Retryable(LascopfError):
+    """The same call may succeed later without anybody changing anything."""
+
+    exit_code = 4
+
+
+class Permanent(LascopfError):
+    """The same call fails again until somebody changes something."""
+
+    exit_code = 2
+
+
+class BadInput(Permanent):
+    """A value given by a person or a file is wrong."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"{field}: {value!r} is not usable; {remedy}")
+        self.field, self.value = field, value
+
+
+class UnknownCase(Permanent):
+    """No case goes by this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"case {name!r} is not known; use one of: {', '.join(known)}")
+
+
+class SourceFileMissing(Permanent):
+    """A source file is not where it should be."""
+
+    def __init__(self, path: Path, remedy: str) -> None:
+        super().__init__(f"source file {path} is missing; {remedy}")
+
+
+class SourceFileBroken(Permanent):
+    """A source file was read but is not what it should be."""
+
+    def __init__(self, path: Path | str, fact: str, remedy: str) -> None:
+        super().__init__(f"source file {path} is broken: {fact}; {remedy}")
+
+
+class DayOutsideData(Permanent):
+    """The asked day is not in the data."""
+
+    def __init__(self, day: date, first: date, last: date, where: str) -> None:
+        super().__init__(
+            f"day {day.isoformat()} is not in {where}, which covers {first.isoformat()} to "
+            f"{last.isoformat()}; choose a day in that range"
+        )
+
+
+class NoRows(Permanent):
+    """A query that must find rows found none."""
+
+    def __init__(self, table: str, where: str, remedy: str) -> None:
+        super().__init__(f"table {table} has no rows for {where}; {remedy}")
+
+
+class ChecksFailed(Permanent):
+    """Data did not pass their checks; the run stops here."""
+
+    exit_code = 3
+
+    def __init__(self, subject: str, failed: Sequence[str], remedy: str) -> None:
+        super().__init__(f"{subject} failed {len(failed)} check(s): {'; '.join(failed)}; {remedy}")
+        self.failed = tuple(failed)
+
+
+class NotSolved(Permanent):
+    """A solver ended without a usable answer."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, case: str, status: str, remedy: str) -> None:
+        super().__init__(f"{kind} of case {case} ended {status}; {remedy}")
+
+
+class DatabaseUnavailable(Retryable):
+    """The server does not answer."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"database {where} does not answer: {reason}; start it or correct its URL")
+
+
+class DatabaseRefused(Permanent):
+    """The server answers but refuses the work: credentials, privileges, read-only."""
+
+    exit_code = 6
+
+    def __init__(self, where: str, reason: str, remedy: str) -> None:
+        super().__init__(f"database {where} refuses: {reason}; {remedy}")
+
+
+class MigrationFailed(Permanent):
+    """A migration was rolled back; the schema is as before."""
+
+    exit_code = 6
+
+    def __init__(self, name: str, where: str, reason: str) -> None:
+        super().__init__(
+            f"migration {name} on {where} failed and was rolled back: {reason}; "
+            "correct the cause and run `lascopf db migrate` again"
+        )
+
+
+class ObjectStoreFailed(Retryable):
+    """The object store did not take or give an object."""
+
+    def __init__(self, uri: str, reason: str, remedy: str) -> None:
+        super().__init__(f"object store {uri}: {reason}; {remedy}")
+
+
+class DiskFull(Permanent):
+    """No space is left where the platform must write."""
+
+    exit_code = 6
+
+    def __init__(self, path: Path | str, reason: str = "no space left on device") -> None:
+        super().__init__(f"cannot write {path}: {reason}; free some space and run again")
+
+
+class PortInUse(Permanent):
+    """Another program listens on a port that the platform needs."""
+
+    exit_code = 6
+
+    def __init__(self, port: int, setting: str) -> None:
+        super().__init__(
+            f"port {port} on 127.0.0.1 is in use; stop what listens there or set {setting} "
+            "to a free port"
+        )
+
+
+class ProcessFailed(Permanent):
+    """A child process ended when it should have run."""
+
+    exit_code = 6
+
+    def __init__(self, name: str, fact: str, log: Path | str) -> None:
+        super().__init__(f"{name} {fact}; its log is {log}")
+
+
+class RunFailed(Permanent):
+    """A pipeline run ended failed."""
+
+    def __init__(self, dag_id: str, run_id: str, fact: str, where: str) -> None:
+        super().__init__(f"run {run_id} of {dag_id} ended failed: {fact}; see {where}")

@@ -1,0 +1,147 @@
+"""`SolveRequest` and `SolveResult`: what every solver is asked and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pandas as pd
+
+from data_engineering.model.grid import Flags, Floats, Grid
+
+Kind = Literal["pf", "dcpf", "opf", "dcopf", "scopf", "lascopf"]
+Status = Literal["optimal", "feasible", "infeasible", "not_converged", "failed"]
+CommitmentChoice = Literal["uc", "on", "relaxed", "given"]
+
+RESERVE_UP, RESERVE_DOWN = "reserve_up", "reserve_down"
+
+
+@dataclass(frozen=True, eq=False)
+class Initial:
+    """The realised state before the first interval.
+
+    Attributes:
+        p_mw: output of each unit, shape (generators,), MW; NaN where unknown (no ramp then).
+        on: whether each unit runs, shape (generators,).
+        hours: how long each unit has been in that state, shape (generators,), h.
+        energy_mwh: stored energy, shape (storages,), MWh.
+    """
+
+    p_mw: Floats
+    on: Flags
+    hours: Floats
+    energy_mwh: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Periods:
+    """The intervals of the horizon and what is known of each.
+
+    Attributes:
+        start: start of interval 1, timezone-aware UTC.
+        minutes: length of an interval.
+        load_mw: demand, shape (T, loads), MW.
+        available_mw: greatest output (forecast), shape (T, generators), MW; the unit's p_max_mw
+            where nothing limits it.
+        must_take: units whose least output is their available_mw (run-of-river hydro and rooftop
+            PV in RTS-GMLC), shape (generators,).
+        inflow_mw: natural inflow into stores, shape (T, storages), MW.
+        reserve_up_mw: upward reserve asked of the system, shape (T,), MW.
+        reserve_down_mw: downward reserve asked of the system, shape (T,), MW.
+        initial: realised state; None where there is none.
+        reported: how many intervals count in the result; those after are look-ahead.
+    """
+
+    start: datetime
+    minutes: int
+    load_mw: Floats
+    available_mw: Floats
+    must_take: Flags
+    inflow_mw: Floats
+    reserve_up_mw: Floats
+    reserve_down_mw: Floats
+    initial: Initial | None
+    reported: int
+
+    @property
+    def count(self) -> int:
+        """T, the number of intervals, look-ahead included."""
+        return int(self.load_mw.shape[0])
+
+    @property
+    def hours(self) -> float:
+        """Length of an interval in hours."""
+        return self.minutes / 60.0
+
+    def starts(self) -> list[datetime]:
+        """The start of every interval."""
+        return [self.start + timedelta(minutes=self.minutes * t) for t in range(self.count)]
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Elements that are lost together."""
+
+    id: str
+    branches: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """USD per MWh of each slack; far above any unit's cost, so slack is a last resort."""
+
+    load_shed: float = 10_000.0
+    over_generation: float = 10_000.0
+    branch_overload: float = 5_000.0
+    reserve_shortfall: float = 1_000.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to solve."""
+
+    method: str = "default"
+    commitment: CommitmentChoice = "uc"
+    relative_gap: float = 0.005
+    time_limit_seconds: float = 300.0
+    penalties: Penalties = field(default_factory=Penalties)
+
+
+@dataclass(frozen=True, eq=False)
+class SolveRequest:
+    """One problem.
+
+    Attributes:
+        commitment: on/off of every unit, shape (T, generators), where options.commitment is given
+            or was found by a unit commitment before.
+    """
+
+    kind: Kind
+    grid: Grid
+    periods: Periods
+    outages: tuple[Outage, ...] = ()
+    options: Options = field(default_factory=Options)
+    commitment: Flags | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SolveResult:
+    """One answer. Infeasible is a status, never an exception.
+
+    Attributes:
+        objective: cost of the reported intervals, USD; NaN without a solution.
+        tables: frames by table name, with the columns of the declared tables that do not
+            depend on storage (execution_id, case_name are added when they are stored).
+        residuals: largest violation of each kind of constraint, by name, in its unit.
+    """
+
+    status: Status
+    objective: float
+    tables: Mapping[str, pd.DataFrame]
+    residuals: Mapping[str, float]
+    solver: str
+    version: str
+    seconds: float

@@ -1,0 +1,72 @@
+"""Settings: one frozen object, read from the environment with the prefix LASCOPF_.
+
+A few URLs choose the world: without them the platform runs an embedded PostgreSQL and keeps its
+objects in a local folder, both below `home`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    """`.lascopf` in the checkout the package runs from, or in the user's home when installed."""
+    checkout = Path(__file__).resolve().parent.parent
+    base = checkout if (checkout / "pyproject.toml").is_file() else Path.home()
+    return base / ".lascopf"
+
+
+class Quality(BaseModel):
+    """Thresholds of the data checks; all of them stand here."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    voltage_min_pu: float = 0.95
+    voltage_max_pu: float = 1.05
+    voltage_share: float = Field(0.98, gt=0, le=1, description="share of rows within the limits")
+    frequency_min_hz: float = 59.5
+    frequency_max_hz: float = 60.5
+    capability_tolerance: float = Field(0.02, ge=0, description="output above capability, share")
+    completeness: float = Field(1.0, gt=0, le=1, description="share of a day's intervals present")
+    good_quality_share: float = Field(0.98, gt=0, le=1, description="share of rows not bad")
+    rejected_share: float = Field(0.02, ge=0, le=1, description="rejected rows a batch may have")
+    stuck_hours: float = Field(6.0, gt=0, description="equal non-zero readings become suspect")
+    late_hours: float = Field(24.0, gt=0, description="a reading known later than this is late")
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may choose."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LASCOPF_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    home: Path = Field(default_factory=_default_home, description="state folder")
+    timeseries_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
+    metadata_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
+    airflow_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
+    objects_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder")
+    s3_endpoint: str | None = Field(None, description="http(s)://host:port of an S3 server")
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    airflow_port: int = Field(8080, ge=1024, le=65535)
+    airflow_triggerer_port: int = Field(8794, ge=1024, le=65535)
+    airflow_worker_log_port: int = Field(8793, ge=1024, le=65535)
+    parallelism: int = Field(4, ge=1, description="tasks at once on this machine")
+    case_name: str = "rts_gmlc"
+    rts_gmlc_folder: Path | None = Field(None, description="RTS-GMLC tables; none: the wheel's")
+    commitment_gap: float = Field(0.005, gt=0, lt=1)
+    commitment_lookahead_hours: int = Field(12, ge=0, le=24)
+    commitment_time_limit_seconds: float = Field(120.0, gt=0)
+    quality: Quality = Field(default_factory=Quality)
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
