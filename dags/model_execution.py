@@ -1,0 +1,55 @@
+"""model_execution: commit, dispatch, verify and report one day of a grid case.
+
+Runs for each day that daily_ingest has published (the partition), and by hand with parameters.
+"""
+
+from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
+from lascopf_dags import DAY, DEFAULT_ARGS, INGESTED_DAY, day, run
+
+with DAG(
+    "model_execution",
+    schedule=PartitionedAssetTimetable(assets=INGESTED_DAY),
+    catchup=False,
+    max_active_runs=2,
+    params={
+        "day": DAY,
+        "case": Param("rts_gmlc", type="string", enum=["rts_gmlc"], description="Grid case"),
+        "horizon": Param(24, type="integer", minimum=1, maximum=24, description="Hours to solve"),
+        "commitment": Param(
+            "uc",
+            type="string",
+            enum=["uc", "on", "relaxed"],
+            description="Which units run: by unit commitment, all, or all with minima dropped",
+        ),
+        "solver": Param("highs", type="string", enum=["highs"], description="Solver"),
+    },
+    default_args=DEFAULT_ARGS,
+    tags=["solve"],
+    doc_md=__doc__,
+):
+
+    @task
+    def plan(**context) -> dict:
+        params, dag_run = context["params"], context["dag_run"]
+        wanted = {name: params[name] for name in ("case", "horizon", "commitment", "solver")}
+        origin = {"run_type": str(dag_run.run_type), "run_id": dag_run.run_id}
+        return run("model_execution", "plan", context, day(context), wanted, origin)
+
+    @task
+    def commit(spec: dict, **context) -> dict:
+        return run("model_execution", "commit", context, spec)
+
+    @task
+    def dispatch(spec: dict, **context) -> dict:
+        return run("model_execution", "dispatch", context, spec)
+
+    @task
+    def verify(spec: dict, **context) -> dict:
+        return run("model_execution", "verify", context, spec)
+
+    @task
+    def report(spec: dict, **context) -> dict:
+        return run("model_execution", "report", context, spec)
+
+    spec = plan()
+    commit(spec) >> dispatch(spec) >> verify(spec) >> report(spec)
