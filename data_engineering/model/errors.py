@@ -102,6 +102,13 @@ class DatabaseUnavailable(Retryable):
         super().__init__(f"database {where} does not answer: {reason}; start it or correct its URL")
 
 
+class DatabaseBusy(Retryable):
+    """The server gave the work up for others' sake: a deadlock, too many sessions."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"database {where} gave the work up: {reason}; run it again")
+
+
 class DatabaseRefused(Permanent):
     """The server answers but refuses the work: credentials, privileges, read-only."""
 
@@ -128,6 +135,15 @@ class ObjectStoreFailed(Retryable):
 
     def __init__(self, uri: str, reason: str, remedy: str) -> None:
         super().__init__(f"object store {uri}: {reason}; {remedy}")
+
+
+class ObjectStoreRefused(Permanent):
+    """The object store does not let us in, or has not what was asked."""
+
+    exit_code = 6
+
+    def __init__(self, uri: str, reason: str, remedy: str) -> None:
+        super().__init__(f"object store {uri} refuses: {reason}; {remedy}")
 
 
 class DiskFull(Permanent):
