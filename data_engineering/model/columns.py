@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
 import pyarrow as pa
 
 Dtype = Literal["text", "float", "integer", "boolean", "timestamp", "date", "uuid", "json", "texts"]
@@ -101,3 +102,13 @@ class Table:
         return pa.schema(
             [pa.field(c.name, ARROW[c.dtype], nullable=c.nullable) for c in self.written]
         )
+
+    def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The written columns in order and in their declared types; a column not given is null.
+
+        Raises:
+            ValueError: a value does not fit its column's type, or is null where none may be.
+        """
+        given = frame.reindex(columns=[column.name for column in self.written])
+        table = pa.Table.from_pandas(given, schema=self.arrow_schema(), preserve_index=False)
+        return table.to_pandas()
