@@ -79,7 +79,7 @@ def redact(url: str) -> str:
         return "(unreadable URL)"
     if "password" in parsed.query:
         parsed = parsed.update_query_dict({"password": "***"})
-    return parsed.render_as_string(hide_password=True)
+    return parsed.render_as_string(hide_password=True).replace("%2F", "/")
 
 
 def where_of(engine: Engine) -> str:

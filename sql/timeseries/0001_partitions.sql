@@ -78,9 +78,9 @@ BEGIN
 END
 $$;
 
--- Make the native partitions for rows from the first to the last day given; the names of new ones.
+-- Make the native partitions that rows of the given days need; the names of new ones.
 -- There is no default partition: a row whose day has none is refused, never put aside.
-CREATE OR REPLACE FUNCTION ensure_partitions(series name, first_day date, last_day date)
+CREATE OR REPLACE FUNCTION ensure_partitions(series name, days date[])
 RETURNS SETOF name
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -90,23 +90,15 @@ BEGIN
     IF NOT EXISTS (SELECT FROM timeseries_tables t WHERE t.table_name = series) THEN
         RAISE EXCEPTION 'table % is not a time series', series USING ERRCODE = 'undefined_table';
     END IF;
-    IF has_timescaledb() THEN
-        RETURN; -- it makes its chunks by itself
-    END IF;
-    IF last_day - first_day > 3660 THEN
-        RAISE EXCEPTION 'rows from % to % span more than ten years', first_day, last_day
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF (
-        SELECT count(*) FROM timeseries_partitions p
-        WHERE p.table_name = series AND p.day BETWEEN first_day AND last_day
-    ) > last_day - first_day THEN
-        RETURN;
+    IF has_timescaledb() OR NOT EXISTS (
+        SELECT unnest(days) EXCEPT
+        SELECT p.day FROM timeseries_partitions p WHERE p.table_name = series
+    ) THEN
+        RETURN; -- TimescaleDB makes its chunks by itself
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('ensure_partitions'), hashtext(series));
     FOR missing IN
-        SELECT first_day + offset_days FROM generate_series(0, last_day - first_day) AS g (offset_days)
-        EXCEPT
+        SELECT unnest(days) EXCEPT
         SELECT p.day FROM timeseries_partitions p WHERE p.table_name = series
         ORDER BY 1
     LOOP
@@ -153,7 +145,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION ensure_partitions(name, date, date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ensure_partitions(name, date[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION drop_expired(timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION create_timeseries_table(name, text, name, name, interval, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ensure_partitions(name, date, date) TO ingest;
+GRANT EXECUTE ON FUNCTION ensure_partitions(name, date[]) TO ingest;
