@@ -7,6 +7,7 @@ import hashlib
 import logging
 import shlex
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -141,6 +142,7 @@ class Cluster:
                     "use another LASCOPF_HOME, or dump and restore with that version",
                 )
             return
+        self._end_leftover()
         fresh = self.folder / "data.new"
         if fresh.exists():
             shutil.rmtree(fresh)
@@ -153,6 +155,14 @@ class Cluster:
         if done.returncode != 0:
             raise _failure("could not be made", done.stdout + done.stderr, self.folder)
         fresh.rename(self.data)
+
+    def _end_leftover(self) -> None:
+        """End a server whose files were deleted under it; its end would take our socket along."""
+        for process in psutil.process_iter(["name", "cmdline"]):
+            words = process.info["cmdline"] or []
+            if process.info["name"] == "postgres" and str(self.data) in words:
+                process.send_signal(signal.SIGQUIT)
+                process.wait(_STOP_SECONDS)
 
     def _launch(self) -> None:
         # PostgreSQL removes a stale file itself, but not one whose id another process got.
