@@ -14,11 +14,10 @@ import pandas as pd
 from data_engineering.ingestion.day_ahead import PERIODS, SOURCE, deliveries, forecast_rows
 from data_engineering.ingestion.rts_gmlc import unit_ids
 from data_engineering.ingestion.series_files import SeriesFile, cut_all, read_all, unpivot
-from data_engineering.model.tables import RENEWABLE_FORECASTS
+from data_engineering.model.tables import NATURAL_INFLOW, RENEWABLE_FORECASTS
 from data_engineering.model.time import Window
 
 INFLOW = SeriesFile("CSP/DAY_AHEAD_Natural_Inflow.csv", PERIODS)
-INFLOW_MODEL = "rts_gmlc_natural_inflow"
 
 UNITS: Mapping[SeriesFile, Sequence[str]] = {
     SeriesFile("WIND/DAY_AHEAD_wind.csv", PERIODS): ("WIND",),
@@ -54,6 +53,6 @@ def parse_renewable(raw: bytes, window: Window, case_name: str) -> pd.DataFrame:
     for delivery, frames in zip(windows, read_all(raw, UNITS, windows), strict=True):
         for file, frame in frames.items():
             values = unpivot(frame, "generator_id", "forecasted_power_mw")
-            values["forecast_model"] = INFLOW_MODEL if file == INFLOW else SOURCE
+            values["forecast_model"] = NATURAL_INFLOW if file == INFLOW else SOURCE
             rows.append(forecast_rows(values, delivery))
     return RENEWABLE_FORECASTS.typed(pd.concat(rows).assign(case_name=case_name))

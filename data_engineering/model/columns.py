@@ -111,4 +111,5 @@ class Table:
         """
         given = frame.reindex(columns=[column.name for column in self.written])
         table = pa.Table.from_pandas(given, schema=self.arrow_schema(), preserve_index=False)
-        return table.to_pandas()
+        rows: pd.DataFrame = table.to_pandas()
+        return rows

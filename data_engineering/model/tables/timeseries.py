@@ -14,6 +14,9 @@ from data_engineering.model.tables.shared import (
     megawatts,
 )
 
+NATURAL_INFLOW = "natural_inflow"
+"""The `forecast_model` of rows that tell the power flowing into a unit's store, not its output."""
+
 POWER_MEASUREMENTS = Table(
     "power_measurements",
     "timeseries",
@@ -125,7 +128,7 @@ RENEWABLE_FORECASTS = Table(
             "confidence_upper_mw", "upper end of the 90 % band, where the source gives one", 0.0
         ),
         Column("forecast_horizon_hours", "float", "h", "target minus issue time", minimum=0.0),
-        key("forecast_model", "text", "model that made it"),
+        key("forecast_model", "text", "model that made it; natural_inflow: power into the store"),
         SOURCE,
         AVAILABLE,
     ),

@@ -1,0 +1,1 @@
+"""Cleaning, features, joins and conversions: pure functions on declared tables and grids."""
