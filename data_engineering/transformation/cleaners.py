@@ -292,7 +292,7 @@ def _fillings(
     ordered, continues = _series_order(table, rows)
     value, time = value_column(table), str(table.time)
     before = ordered.shift()
-    apart = ordered[time].diff() / interval
+    apart = ordered[time].diff().dt.total_seconds() / interval.total_seconds()
     missing = apart.where(continues, 1.0) - 1
     usable = (ordered[QUALITY] != BAD) & (before[QUALITY] != BAD)
     gaps = np.flatnonzero((missing > 0) & (missing * interval <= longest) & usable)

@@ -196,21 +196,13 @@ def forecast_at(
     Returns:
         The forecasts, on the index of `readings`; null where none was known.
     """
-    wanted = pd.DataFrame(
-        {
-            "row": np.arange(len(readings)),
-            "time": readings["time"].to_numpy(),
-            "target_time": readings["time"].dt.floor(pd.Timedelta(step)).to_numpy(),
-            element: readings[element].to_numpy(),
-        }
-    )
-    offered = forecasts[["target_time", element, "forecast_time", "available_at", value]].assign(
-        target_time=forecasts["target_time"].to_numpy()
-    )
-    pairs = wanted.merge(offered, on=["target_time", element])
-    pairs = pairs[pairs["available_at"].to_numpy() <= pairs["time"].to_numpy()]
-    newest = pairs.sort_values("forecast_time", kind="stable").drop_duplicates("row", keep="last")
-    found = newest.set_index("row")[value].reindex(range(len(readings)))
+    asked = readings[["time", element]].reset_index(drop=True).rename_axis("row").reset_index()
+    asked["target_time"] = asked["time"].dt.floor(pd.Timedelta(step))
+    offered = forecasts[["target_time", element, "forecast_time", "available_at", value]]
+    pairs = asked.merge(offered, on=["target_time", element])
+    in_time = pairs[pairs["available_at"] <= pairs["time"]]
+    newest = in_time.sort_values("forecast_time", kind="stable").drop_duplicates("row", keep="last")
+    found = newest.set_index("row")[value].reindex(asked["row"])
     return found.astype(float).set_axis(readings.index)
 
 
