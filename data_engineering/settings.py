@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -35,6 +35,7 @@ class Quality(BaseModel):
     good_quality_share: float = Field(0.98, gt=0, le=1, description="share of rows not bad")
     rejected_share: float = Field(0.02, ge=0, le=1, description="rejected rows a batch may have")
     stuck_hours: float = Field(6.0, gt=0, description="equal non-zero readings become suspect")
+    gap_minutes: float = Field(15.0, ge=0, description="longest gap that cleaning fills")
     late_hours: float = Field(24.0, gt=0, description="a reading known later than this is late")
 
 
@@ -55,8 +56,8 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
     airflow_port: int = Field(8080, ge=1024, le=65535)
-    airflow_triggerer_port: int = Field(8794, ge=1024, le=65535)
-    airflow_worker_log_port: int = Field(8793, ge=1024, le=65535)
+    dags_folder: Path | None = Field(None, description="DAG files; none: the checkout's dags/")
+    plugins_folder: Path | None = Field(None, description="plugins; none: the checkout's plugins/")
     parallelism: int = Field(4, ge=1, description="tasks at once on this machine")
     case_name: str = "rts_gmlc"
     rts_gmlc_folder: Path | None = Field(None, description="RTS-GMLC tables; none: the wheel's")
@@ -64,6 +65,11 @@ class Settings(BaseSettings):
     commitment_lookahead_hours: int = Field(12, ge=0, le=24)
     commitment_time_limit_seconds: float = Field(120.0, gt=0)
     quality: Quality = Field(default_factory=Quality)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
 
 
 @cache

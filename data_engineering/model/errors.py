@@ -181,3 +181,26 @@ class RunFailed(Permanent):
 
     def __init__(self, dag_id: str, run_id: str, fact: str, where: str) -> None:
         super().__init__(f"run {run_id} of {dag_id} ended failed: {fact}; see {where}")
+
+
+class AirflowUnavailable(Retryable):
+    """Airflow's API does not answer."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"Airflow at {url} does not answer: {reason}; start it with `lascopf up`")
+
+
+class AirflowRefused(Permanent):
+    """Airflow's API answers but refuses."""
+
+    exit_code = 6
+
+    def __init__(self, url: str, status: int, reason: str) -> None:
+        remedy = (
+            "the password is in LASCOPF_HOME/airflow/passwords.json; "
+            "is another Airflow on this port?"
+            if status in (401, 403)
+            else "see `lascopf status`"
+        )
+        super().__init__(f"Airflow at {url} refuses ({status}): {reason}; {remedy}")
+        self.status = status
