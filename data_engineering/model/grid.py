@@ -142,7 +142,9 @@ class Storages(Elements):
 
     Energy is MWh at the grid side of discharging: a discharge of 1 MWh takes
     1 / `discharge_efficiency` from the store, a charge of 1 MWh adds `charge_efficiency`.
-    A store that cannot charge from the grid has `charge_max_mw` 0.
+    A store that cannot charge from the grid has `charge_max_mw` 0. While it discharges a unit
+    gives at least `discharge_min_mw`; `start_cost_usd` is the cost of each start of discharging,
+    the later stop included.
     """
 
     id: Texts
@@ -150,6 +152,8 @@ class Storages(Elements):
     kind: Texts
     charge_max_mw: Floats
     discharge_max_mw: Floats
+    discharge_min_mw: Floats
+    start_cost_usd: Floats
     energy_max_mwh: Floats
     energy_initial_mwh: Floats
     charge_efficiency: Floats
