@@ -44,10 +44,7 @@ def open_engine(url: str, role: str | None = None) -> Engine:
         raise BadInput("database URL", redact(url), "give postgresql://user@host/name") from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise BadInput("database URL", redact(url), "give postgresql://user@host/name")
-    options: dict[str, Any] = {
-        "application_name": "lascopf",
-        "fallback_application_name": "lascopf",
-    }
+    options: dict[str, Any] = {"application_name": "lascopf", "client_encoding": "utf8"}
     if "connect_timeout" not in parsed.query:
         options["connect_timeout"] = CONNECT_SECONDS
     engine = sa.create_engine(
