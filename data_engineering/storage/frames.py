@@ -98,7 +98,11 @@ def _json_text(value: Any) -> str:
     """A JSON document as text; text is taken for a document that is already written."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    options: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False, "sort_keys": True}
+    try:
+        return json.dumps(value, separators=(",", ":"), **options)
+    except (TypeError, ValueError) as error:
+        raise BadInput("document", str(error), "give JSON values") from None
 
 
 def _uuid_text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import sqlalchemy as sa
@@ -168,7 +169,7 @@ def register_artifact(
 def query(
     engine: Engine, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
-    """The rows of a query as a frame; `parameters` stand in it as `:name`.
+    """The rows of a query as a frame; `parameters` stand in it as `:name`. UUIDs are text.
 
     Raises:
         BadInput: the statement is wrong, or gives no rows to read.
@@ -178,7 +179,13 @@ def query(
         result = connection.execute(sa.text(statement), dict(parameters or {}))
         if not result.returns_rows:
             raise BadInput("query", statement, "give one that returns rows")
-        return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        found = [[_plain(value) for value in row] for row in result]
+        return pd.DataFrame(found, columns=list(result.keys()))
+
+
+def _plain(value: Any) -> Any:
+    """UUIDs as text, as everywhere in the platform's frames."""
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _ours(table: Table) -> Table:

@@ -82,7 +82,13 @@ def canonical(document: Mapping[str, Any]) -> str:
         BadInput: it holds what JSON has not, such as NaN.
     """
     try:
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return json.dumps(
+            document,
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+            ensure_ascii=False,
+        )
     except (TypeError, ValueError) as error:
         raise BadInput("topology document", str(error), "give JSON values") from None
 
