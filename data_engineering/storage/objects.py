@@ -123,12 +123,15 @@ class ObjectStore:
 
     def uri(self, key: str) -> str:
         """The address of an object, whether or not it exists."""
-        path = self._path(key)
-        return Path(path).as_uri() if self.local else f"s3://{path}"
+        return self._address(self._path(key))
 
     def local_path(self, key: str) -> Path | None:
         """The object as a file of this machine; None for a remote store."""
-        return Path(self._path(key)) if self.local else None
+        path = self._path(key)
+        return Path(path) if self.local else None
+
+    def _address(self, path: str) -> str:
+        return Path(path).as_uri() if self.local else f"s3://{path}"
 
     def _path(self, key: str) -> str:
         parts = key.split("/")
@@ -157,9 +160,7 @@ class ObjectStore:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            raise _explain(
-                error, f"{self.root}/{key}" if self.local else f"s3://{self.root}/{key}"
-            ) from None
+            raise _explain(error, self._address(f"{self.root}/{key}")) from None
 
 
 def open_store(
@@ -220,6 +221,6 @@ def _explain(error: Exception, uri: str) -> LascopfError:
         return ObjectStoreRefused(uri, "there is no such bucket", "make it or correct the URL")
     if isinstance(error, PermissionError) or any(word in reason for word in _DENIED):
         return ObjectStoreRefused(uri, "access is denied", "correct its keys or permissions")
-    if isinstance(error, IsADirectoryError | NotADirectoryError):
+    if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
         return ObjectStoreRefused(uri, reason, "a folder is not an object: choose another key")
     return ObjectStoreFailed(uri, reason[:300], "see that it runs and that its URL is right")
