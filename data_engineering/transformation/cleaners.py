@@ -137,13 +137,16 @@ def _to_utc(values: pd.Series[Any], zone: str) -> pd.Series[Any]:
         return pd.Series(values.dt.tz_convert("UTC"))
     if pd.api.types.is_datetime64_dtype(values.dtype):
         return _localized(values, zone)
-    # Mixed texts: those with an offset say their zone themselves.
-    single = [pd.to_datetime(value, errors="coerce") for value in values]
-    naive = pd.Series([t if t.tzinfo is None else pd.NaT for t in single], dtype="datetime64[ns]")
-    aware = pd.to_datetime(
-        pd.Series([pd.NaT if t.tzinfo is None else t for t in single], dtype=object), utc=True
-    )
-    return aware.fillna(_localized(naive, zone)).set_axis(values.index)
+    # Of mixed texts, those with an offset say their zone themselves.
+    moments = pd.Series([_moment(value, zone) for value in values], values.index, dtype=object)
+    return pd.to_datetime(moments, utc=True)
+
+
+def _moment(value: Any, zone: str) -> object:
+    time = pd.DatetimeIndex(pd.to_datetime([value], errors="coerce"))
+    if time.isna().all():
+        return None
+    return time[0] if time.tz is not None else _localized(pd.Series(time), zone).iloc[0]
 
 
 def _localized(values: pd.Series[Any], zone: str) -> pd.Series[Any]:
