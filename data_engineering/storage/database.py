@@ -40,7 +40,7 @@ def open_engine(url: str, role: str | None = None) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise BadInput("database URL", redact(url), "give postgresql://user@host/name") from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise BadInput("database URL", redact(url), "give postgresql://user@host/name")
@@ -72,7 +72,7 @@ def redact(url: str) -> str:
     """The URL without passwords, for messages."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "(unreadable URL)"
     if "password" in parsed.query:
         parsed = parsed.update_query_dict({"password": "***"})
