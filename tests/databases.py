@@ -24,7 +24,7 @@ def _driven(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+psycopg2")
 
 
-def create_database(url: str, template: str = "template1") -> str:
+def create_database(url: str, template: str = "template0") -> str:
     """A new database on the server of `url`; its URL."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     engine = sa.create_engine(_driven(url), isolation_level="AUTOCOMMIT")

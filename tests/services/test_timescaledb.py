@@ -1,0 +1,95 @@
+"""What only TimescaleDB has, on databases made on the server LASCOPF_TEST_TIMESCALEDB_URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from databases import create_database, drop_database, migrate_url
+from declared_rows import rows_of
+from sqlalchemy.engine import Engine
+
+from data_engineering.model.tables import POWER_MEASUREMENTS, TABLES
+from data_engineering.model.time import Window
+from data_engineering.storage import timeseries
+from data_engineering.storage.database import open_engine
+from data_engineering.storage.metadata import query
+
+pytestmark = pytest.mark.services
+
+SERIES = {table.name for table in TABLES.values() if table.store == "timeseries"}
+START = datetime(2020, 7, 6, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    name = "LASCOPF_TEST_TIMESCALEDB_URL"
+    if name not in os.environ:
+        pytest.skip(f"{name} is not set")
+    url = create_database(os.environ[name])
+    migrate_url(url, "timeseries")
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+    drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def community(engine: Engine) -> bool:
+    return bool(query(engine, "SELECT has_timescaledb_community() AS it")["it"][0])
+
+
+def test_every_series_is_a_hypertable_of_days(engine: Engine) -> None:
+    found = query(
+        engine,
+        "SELECT hypertable_name, column_name, time_interval "
+        "FROM timescaledb_information.dimensions",
+    )
+    assert set(found["hypertable_name"]) == SERIES
+    assert set(found["time_interval"]) == {timedelta(days=1)}
+    columns = dict(zip(found["hypertable_name"], found["column_name"], strict=True))
+    assert columns == {name: TABLES[name].time for name in SERIES}
+
+
+def test_a_window_reads_its_own_chunks_only(engine: Engine) -> None:
+    timeseries.write(engine, POWER_MEASUREMENTS, rows_of(POWER_MEASUREMENTS, 1000, START))
+    day = Window.of_day(START.date())
+    plan = query(
+        engine,
+        "EXPLAIN SELECT * FROM power_measurements WHERE time >= :start AND time < :end",
+        {"start": day.start, "end": day.end},
+    )
+    text = "\n".join(plan.iloc[:, 0])
+    assert text.count("_chunk") > 0
+    assert len({word for word in text.split() if word.endswith("_chunk")}) == 1
+
+
+def test_policies_are_there_where_the_edition_has_them(engine: Engine, community: bool) -> None:
+    jobs = query(
+        engine,
+        "SELECT proc_name, hypertable_name, config FROM timescaledb_information.jobs "
+        "WHERE proc_name IN ('policy_compression', 'policy_retention', "
+        "'policy_refresh_continuous_aggregate')",
+    )
+    if not community:
+        assert len(jobs) == 0
+        return
+    kinds = jobs.groupby("proc_name")["hypertable_name"].agg(set)
+    assert kinds["policy_compression"] == kinds["policy_retention"] == SERIES
+    assert len(kinds["policy_refresh_continuous_aggregate"]) == 2
+    for job in jobs.itertuples():
+        forecast = "forecast" in job.hypertable_name
+        if job.proc_name == "policy_retention":
+            assert job.config["drop_created_before"] == ("30 days" if forecast else "90 days")
+        if job.proc_name == "policy_compression":
+            assert job.config["compress_created_before"] == ("3 days" if forecast else "7 days")
+
+
+def test_summaries_are_continuous_aggregates_where_the_edition_has_them(
+    engine: Engine, community: bool
+) -> None:
+    found = query(engine, "SELECT view_name FROM timescaledb_information.continuous_aggregates")
+    both = {"power_measurements_hourly", "generator_daily_stats"}
+    assert set(found["view_name"]) == (both if community else set())
