@@ -104,6 +104,7 @@ DESCRIPTORS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "storage_capacity": NATURAL,
         "input_active_power_limit_max": NATURAL,
         "output_active_power_limit_max": NATURAL,
+        "output_active_power_limit_min": NATURAL,
         "input_efficiency": AS_IS,
         "output_efficiency": AS_IS,
         "output_reactive_power_limits_max": NATURAL,
