@@ -76,7 +76,10 @@ def test_no_rows() -> None:
         ({"measurement_quality": [0.5, 0.0, 0.0]}, "give integer"),
         ({"measurement_quality": [0, 2**31, 0]}, "32-bit"),
         ({"time": pd.date_range("2020-07-06", periods=3)}, "time zone"),
-        ({"time": pd.Series(pd.date_range("2020-07-06", periods=3).to_list(), dtype=object)}, "zone"),
+        (
+            {"time": pd.Series(pd.date_range("2020-07-06", periods=3).to_list(), dtype=object)},
+            "zone",
+        ),
         ({"time": ["2020-07-06", "2020-07-07", "2020-07-08"]}, "time zone"),
         ({"extra": 1, "more": 2}, "['extra', 'more']"),
     ],
