@@ -18,7 +18,9 @@ from data_engineering.ingestion.day_ahead import (
     forecast_rows,
     span,
 )
-from data_engineering.ingestion.series_files import SeriesFile, cut_all, read_all, unpivot
+from data_engineering.ingestion.series_cut import cut_all
+from data_engineering.ingestion.series_files import SeriesFile
+from data_engineering.ingestion.series_read import read_all, unpivot
 from data_engineering.model.tables import LOAD_FORECASTS, RESERVE_REQUIREMENTS
 from data_engineering.model.time import Window
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from data_engineering.ingestion.rts_gmlc import bus_of, unit_ids
-from data_engineering.ingestion.series_files import SeriesFile, cut, cut_all, read_all, unpivot
+from data_engineering.ingestion.series_cut import cut, cut_all
+from data_engineering.ingestion.series_files import SeriesFile
+from data_engineering.ingestion.series_read import read_all, unpivot
 from data_engineering.model.tables import LOAD_MEASUREMENTS, POWER_MEASUREMENTS
 from data_engineering.model.time import Window
 

@@ -13,7 +13,9 @@ import pandas as pd
 
 from data_engineering.ingestion.day_ahead import PERIODS, SOURCE, deliveries, forecast_rows
 from data_engineering.ingestion.rts_gmlc import unit_ids
-from data_engineering.ingestion.series_files import SeriesFile, cut_all, read_all, unpivot
+from data_engineering.ingestion.series_cut import cut_all
+from data_engineering.ingestion.series_files import SeriesFile
+from data_engineering.ingestion.series_read import read_all, unpivot
 from data_engineering.model.tables import NATURAL_INFLOW, RENEWABLE_FORECASTS
 from data_engineering.model.time import Window
 

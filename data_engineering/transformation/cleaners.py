@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import Timedelta
 
 from data_engineering.model.columns import Column, Table
 from data_engineering.model.errors import BadInput
@@ -38,7 +39,7 @@ _FACTORS: Mapping[tuple[str, str], float] = {
 
 @dataclass(frozen=True, eq=False)
 class CleanResult:
-    """What cleaning leaves.
+    """What cleaning leaves: as many rows, but for those filled in, as came.
 
     Attributes:
         frame: rows of the table, one for each key, sorted by time and key.
@@ -76,31 +77,21 @@ def clean(
         late_hours: a reading known later than this after its interval began becomes suspect.
         gap_minutes: gaps of at most this length are filled linearly and flagged estimated.
 
-    Returns:
-        The clean rows, the rejected rows and counts; `len(frame)` is the number of rejected rows
-        and of kept rows that were not filled in.
-
     Raises:
         BadInput: a unit has no known factor, or the zone is unknown.
     """
     if table.time is None:
         raise BadInput("table", table.name, "clean tables whose rows are in time")
-    interval = pd.Timedelta(minutes=interval_minutes)
+    interval = Timedelta(minutes=interval_minutes)
     rows = _numbers(table, in_declared_units(table, in_utc(table, frame, zone), units or {}))
     reasons = _first_reasons(table, rows, frame, window, interval)
-    good = rows[reasons.isna().to_numpy()]
-    reasons = reasons.fillna(_duplicates(table, good))
-    kept = rows[reasons.isna().to_numpy()]
-    counts = {"out_of_order": _out_of_order(table, kept)}
-    kept = _sorted(table, kept)
-    if QUALITY in table.names:
-        filled = _fillings(table, kept, interval, pd.Timedelta(minutes=gap_minutes))
-        kept = _sorted(table, pd.concat([kept, filled])) if len(filled) else kept
-        late = kept["available_at"] - kept[table.time] > pd.Timedelta(hours=late_hours)
-        stuck = _stuck(table, kept, interval, pd.Timedelta(hours=stuck_hours))
-        doubtful = (late | stuck) & (kept[QUALITY] == GOOD)
-        kept = kept.assign(**{QUALITY: kept[QUALITY].mask(doubtful, SUSPECT)})
-        counts |= {"late": int(late.sum()), "stuck": int(stuck.sum()), "filled": len(filled)}
+    reasons = reasons.fillna(_duplicates(table, rows[reasons.isna()]))
+    spans = (
+        Timedelta(minutes=gap_minutes),
+        Timedelta(hours=stuck_hours),
+        Timedelta(hours=late_hours),
+    )
+    kept, counts = _mended(table, rows[reasons.isna()], interval, *spans)
     bad = reasons.notna().to_numpy()
     rejected = frame[bad].assign(reason=reasons[bad].to_numpy())
     return CleanResult(table.typed(with_power_factor(kept)), rejected, counts)
@@ -202,7 +193,7 @@ def _first_reasons(
     rows: pd.DataFrame,
     frame: pd.DataFrame,
     window: Window,
-    interval: pd.Timedelta,
+    interval: Timedelta,
 ) -> pd.Series[Any]:
     """Why each row cannot be kept; null where it can. The first reason found stands."""
     given = frame.reset_index(drop=True).reindex(columns=list(table.names))
@@ -270,6 +261,30 @@ def _out_of_order(table: Table, rows: pd.DataFrame) -> int:
     return int((time < latest).sum())
 
 
+def _mended(
+    table: Table,
+    rows: pd.DataFrame,
+    interval: Timedelta,
+    gap_span: Timedelta,
+    stuck_span: Timedelta,
+    late_span: Timedelta,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows in order, short gaps filled, late and stuck readings suspect; and how many."""
+    counts = {"out_of_order": _out_of_order(table, rows)}
+    rows = _sorted(table, rows)
+    if QUALITY not in table.names:
+        return rows, counts
+    fillings = _fillings(table, rows, interval, gap_span)
+    if len(fillings):
+        rows = _sorted(table, pd.concat([rows, fillings]))
+    late = rows["available_at"] - rows[str(table.time)] > late_span
+    stuck = _stuck(table, rows, interval, stuck_span)
+    doubtful = (late | stuck) & (rows[QUALITY] == GOOD)
+    rows = rows.assign(**{QUALITY: rows[QUALITY].mask(doubtful, SUSPECT)})
+    found = {"late": int(late.sum()), "stuck": int(stuck.sum()), "filled": len(fillings)}
+    return rows, counts | found
+
+
 def _series_order(table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[Any]]:
     """Rows by series and time, and whether each continues the series of the row above."""
     names = element_columns(table)
@@ -278,7 +293,7 @@ def _series_order(table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Se
 
 
 def _stuck(
-    table: Table, rows: pd.DataFrame, interval: pd.Timedelta, longest: pd.Timedelta
+    table: Table, rows: pd.DataFrame, interval: Timedelta, longest: Timedelta
 ) -> pd.Series[Any]:
     ordered, continues = _series_order(table, rows)
     value, time = ordered[value_column(table)], ordered[str(table.time)]
@@ -289,7 +304,7 @@ def _stuck(
 
 
 def _fillings(
-    table: Table, rows: pd.DataFrame, interval: pd.Timedelta, longest: pd.Timedelta
+    table: Table, rows: pd.DataFrame, interval: Timedelta, longest: Timedelta
 ) -> pd.DataFrame:
     """Rows for short gaps between readings that are not bad, on the line between them."""
     ordered, continues = _series_order(table, rows)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_engineering.ingestion.rts_gmlc import source_folder, unit_ids
-from data_engineering.ingestion.series_files import SeriesFile, cut, parts, read, sections
+from data_engineering.ingestion.series_cut import cut
+from data_engineering.ingestion.series_files import SeriesFile, parts
+from data_engineering.ingestion.series_read import read, sections
 from data_engineering.model.errors import (
     BadInput,
     DayOutsideData,
