@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pandas as pd
 
+from data_engineering.ingestion.rts_gmlc import data_day
 from data_engineering.model.errors import BadInput
 from data_engineering.model.time import Window
 
@@ -18,10 +19,15 @@ def deliveries(window: Window) -> list[Window]:
     """The 48 hours, a day and its look-ahead, of each day that begins in `window`.
 
     Raises:
-        BadInput: no day begins in `window`.
+        BadInput: no day begins in `window`, or one is too far away.
     """
-    begins = pd.date_range(window.start, window.end, freq="D", normalize=True, inclusive="left")
-    days = [begin.date() for begin in begins if begin >= window.start]
+    midnight = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = []
+    while midnight < window.end:
+        if midnight >= window.start:
+            data_day(midnight.date())
+            days.append(midnight.date())
+        midnight += timedelta(days=1)
     if not days:
         raise BadInput("window", f"{window.start} to {window.end}", "include a 00:00 UTC")
     return [Window.of_day(day, days=2) for day in days]

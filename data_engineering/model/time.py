@@ -24,9 +24,16 @@ class Window:
 
     @classmethod
     def of_day(cls, day: date, days: int = 1) -> Window:
-        """The window of `days` whole UTC days that starts with `day`."""
+        """The window of `days` whole UTC days that starts with `day`.
+
+        Raises:
+            BadInput: the window ends after the last day that a date can name.
+        """
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        return cls(start, start + timedelta(days=days))
+        try:
+            return cls(start, start + timedelta(days=days))
+        except OverflowError:
+            raise BadInput("day", day.isoformat(), "give an earlier day") from None
 
     @property
     def day(self) -> date:

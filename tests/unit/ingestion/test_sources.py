@@ -183,6 +183,18 @@ def test_forecasts_need_a_day_that_begins_in_the_window(folder: Path) -> None:
         SOURCES["forecast_load"].fetch(folder, Window(noon, noon.replace(hour=18)))
 
 
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(1600, 2, 29), date(9990, 1, 1)])
+def test_days_that_no_timestamp_can_hold_are_refused(folder: Path, name: str, day: date) -> None:
+    with pytest.raises(BadInput, match="1900-01-01 to 2199-12-31"):
+        SOURCES[name].fetch(folder, Window.of_day(day))
+
+
+def test_the_last_day_of_the_calendar_is_refused() -> None:
+    with pytest.raises(BadInput, match="give an earlier day"):
+        Window.of_day(date(9999, 12, 31))
+
+
 def test_rows_carry_the_years_of_the_run_date(folder: Path) -> None:
     window = Window.of_day(date(2023, 12, 31))
     frame = rows(folder, "forecast_load", window)
