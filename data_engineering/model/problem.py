@@ -111,12 +111,30 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
+class Commitment:
+    """Which units run, fixed before a dispatch.
+
+    Attributes:
+        on: shape (T, generators); units that need no commitment are on while in service.
+        discharging: direction of each store, shape (T, storages); while it is false the store
+            may charge and gives nothing.
+        start_cost_usd: cost of the starts in each interval, shape (T, generators).
+        store_start_cost_usd: the same of stores, shape (T, storages).
+    """
+
+    on: Flags
+    discharging: Flags
+    start_cost_usd: Floats
+    store_start_cost_usd: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class SolveRequest:
     """One problem.
 
     Attributes:
-        commitment: on/off of every unit, shape (T, generators), where options.commitment is given
-            or was found by a unit commitment before.
+        commitment: what a unit commitment found, or what was given; needed unless
+            options.commitment is `on` or `relaxed`.
     """
 
     kind: Kind
@@ -124,7 +142,7 @@ class SolveRequest:
     periods: Periods
     outages: tuple[Outage, ...] = ()
     options: Options = field(default_factory=Options)
-    commitment: Flags | None = None
+    commitment: Commitment | None = None
 
 
 @dataclass(frozen=True, eq=False)

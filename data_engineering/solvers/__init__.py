@@ -1,0 +1,1 @@
+"""Solvers: arrays in, arrays and frames out; no store, no Airflow, no settings."""

@@ -1,0 +1,327 @@
+"""A dispatch as frames of the declared result tables, with its residuals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.problem import Periods, SolveRequest, SolveResult
+from data_engineering.solvers.linear import Solution
+from data_engineering.solvers.units import ThermalUnits, thermal_rows
+
+BASE = "base"
+AT_LIMIT_MW = 1e-4
+"""Outputs and flows this close to a limit are at it; HiGHS keeps limits to 1e-7."""
+
+
+@dataclass(frozen=True, eq=False)
+class DispatchArrays:
+    """All intervals, first axis the interval; MW, MWh, USD, USD/MWh, angles in radians."""
+
+    power: Floats
+    on: Flags
+    above: Floats
+    cost: Floats
+    start_cost: Floats
+    reserve_up: Floats
+    reserve_down: Floats
+    charge: Floats
+    discharge: Floats
+    energy: Floats
+    store_start_cost: Floats
+    angle: Floats
+    flow: Floats
+    dc_flow: Floats
+    demand: Floats
+    shed: Floats
+    over: Floats
+    overload: Floats
+    up_short: Floats
+    down_short: Floats
+    price: Floats
+    shadow: Floats
+    reserve_price: Floats
+
+
+def tables_of(
+    request: SolveRequest, units: ThermalUnits, arrays: DispatchArrays, solution: Solution
+) -> SolveResult:
+    """The result of a dispatch; without a solution its tables are empty."""
+    import highspy
+
+    periods = request.periods
+    if solution.status not in ("optimal", "feasible"):
+        tables: dict[str, pd.DataFrame] = {}
+        objective, residuals = float("nan"), {}
+    else:
+        generators = _generator_rows(request, units, arrays)
+        intervals = _interval_rows(request, arrays, generators)
+        tables = {
+            "generator_dispatch": generators,
+            "bus_results": _bus_rows(request.grid, periods, arrays),
+            "branch_flow_results": _branch_rows(request.grid, periods, arrays),
+            "interval_results": intervals,
+            "convergence_history": _last_step(solution),
+        }
+        costs = ("production_cost_usd", "start_cost_usd", "penalty_usd")
+        objective = float(intervals[list(costs)].to_numpy().sum())
+        residuals = {
+            "balance_mw": float(np.abs(bus_imbalance(request.grid, arrays)).max()),
+            "load_shed_mw": float(arrays.shed.max()),
+            "over_generation_mw": float(arrays.over.max()),
+            "branch_overload_mw": float(arrays.overload.max(initial=0.0)),
+            "reserve_shortfall_mw": float(max(arrays.up_short.max(), arrays.down_short.max())),
+        }
+    return SolveResult(
+        status=solution.status,
+        objective=objective,
+        tables=tables,
+        residuals=residuals,
+        solver="highs",
+        version=highspy.Highs().version(),
+        seconds=solution.seconds,
+    )
+
+
+def bus_imbalance(grid: Grid, arrays: DispatchArrays) -> Floats:
+    """Injection less demand less what the lines take away, shape (T, buses), MW.
+
+    Summed element by element from the solution, not read from the solver's rows.
+    """
+    net = _injection(grid, arrays) - arrays.demand + arrays.shed - arrays.over
+    for flow, lines, arriving in (
+        (arrays.flow, grid.branches, np.ones(len(grid.branches))),
+        (arrays.dc_flow, grid.dc_lines, 1.0 - grid.dc_lines.loss_share),
+    ):
+        np.add.at(net.T, lines.from_bus, -flow.T)
+        np.add.at(net.T, lines.to_bus, (flow * arriving).T)
+    return net
+
+
+def _injection(grid: Grid, arrays: DispatchArrays) -> Floats:
+    injection = np.zeros_like(arrays.demand)
+    np.add.at(injection.T, grid.generators.bus, arrays.power.T)
+    np.add.at(injection.T, grid.storages.bus, (arrays.discharge - arrays.charge).T)
+    return injection
+
+
+def _long(periods: Periods, columns: dict[str, object], width: int) -> pd.DataFrame:
+    """Arrays of shape (T, width), or (width,), as rows of the reported intervals."""
+    count = periods.reported
+    starts = pd.DatetimeIndex(periods.starts()[:count])
+    frame: dict[str, object] = {
+        "time_interval": np.repeat(np.arange(1, count + 1), width),
+        "interval_start": starts.repeat(width),
+    }
+    for name, values in columns.items():
+        given = np.asarray(values)
+        wide = given[:count] if given.ndim == 2 else np.broadcast_to(given, (count, width))
+        frame[name] = wide.reshape(-1)
+    return pd.DataFrame(frame)
+
+
+def _generator_rows(
+    request: SolveRequest, units: ThermalUnits, arrays: DispatchArrays
+) -> pd.DataFrame:
+    grid, periods = request.grid, request.periods
+    generators = grid.generators
+    thermal = np.zeros(len(generators), dtype=np.bool_)
+    thermal[thermal_rows(grid)] = True
+    available = np.where(thermal, arrays.on * generators.p_max_mw, periods.available_mw)
+    least = np.where(periods.must_take, available, np.where(thermal, generators.p_min_mw, 0.0))
+    ramped = np.zeros(arrays.power.shape, dtype=np.bool_)
+    ramped[:, thermal] = _ramp_limited(units, arrays.above, arrays.on[:, thermal])
+    rows = _long(
+        periods,
+        {
+            "generator_id": generators.id,
+            "bus_id": grid.buses.id[generators.bus],
+            "generator_type": generators.kind,
+            "fuel": generators.fuel,
+            "active_power": arrays.power,
+            "reactive_power": np.full(len(generators), np.nan),
+            "commitment_status": arrays.on,
+            "available_mw": available,
+            "curtailed_mw": np.where(thermal, 0.0, np.maximum(available - arrays.power, 0.0)),
+            "reserve_up_mw": arrays.reserve_up,
+            "reserve_down_mw": arrays.reserve_down,
+            "stored_energy_mwh": np.full(len(generators), np.nan),
+            "cost_usd": arrays.cost,
+            "start_cost_usd": arrays.start_cost,
+            "at_pmin": arrays.on & (arrays.power <= least + AT_LIMIT_MW),
+            "at_pmax": arrays.on & (arrays.power >= available - AT_LIMIT_MW),
+            "ramp_limited": ramped,
+        },
+        len(generators),
+    )
+    return pd.concat([rows, _store_rows(request, arrays)], ignore_index=True)
+
+
+def _ramp_limited(units: ThermalUnits, above: Floats, on: Flags) -> Flags:
+    """Whether the change from the interval before is all that the ramp allows."""
+    change = np.diff(above, axis=0)
+    limited = (change >= units.ramp_up_mw - AT_LIMIT_MW) | (
+        change <= AT_LIMIT_MW - units.ramp_down_mw
+    )
+    first = np.zeros((1, len(units)), dtype=np.bool_)
+    flags: Flags = np.vstack([first, limited & on[1:] & on[:-1]])
+    return flags
+
+
+def _store_rows(request: SolveRequest, arrays: DispatchArrays) -> pd.DataFrame:
+    grid, stores = request.grid, request.grid.storages
+    power = arrays.discharge - arrays.charge
+    return _long(
+        request.periods,
+        {
+            "generator_id": stores.id,
+            "bus_id": grid.buses.id[stores.bus],
+            "generator_type": stores.kind,
+            "fuel": np.where(stores.kind == "CSP", "Solar", "Storage"),
+            "active_power": power,
+            "reactive_power": np.full(len(stores), np.nan),
+            "commitment_status": np.abs(power) > AT_LIMIT_MW,
+            "available_mw": stores.discharge_max_mw,
+            "curtailed_mw": np.zeros(len(stores)),
+            "reserve_up_mw": np.zeros(len(stores)),
+            "reserve_down_mw": np.zeros(len(stores)),
+            "stored_energy_mwh": arrays.energy,
+            "cost_usd": np.zeros(len(stores)),
+            "start_cost_usd": arrays.store_start_cost,
+            "at_pmin": np.isclose(power, -stores.charge_max_mw, rtol=0, atol=AT_LIMIT_MW),
+            "at_pmax": np.isclose(power, stores.discharge_max_mw, rtol=0, atol=AT_LIMIT_MW),
+            "ramp_limited": np.zeros(len(stores), dtype=np.bool_),
+        },
+        len(stores),
+    )
+
+
+def _bus_rows(grid: Grid, periods: Periods, arrays: DispatchArrays) -> pd.DataFrame:
+    """Prices: the energy part is the demand-weighted mean price, congestion the rest."""
+    weight = arrays.demand / arrays.demand.sum(axis=1, keepdims=True)
+    energy = (arrays.price * weight).sum(axis=1, keepdims=True)
+    served = _injection(grid, arrays) - arrays.demand + arrays.shed - arrays.over
+    return _long(
+        periods,
+        {
+            "bus_id": grid.buses.id,
+            "voltage_magnitude": np.full(len(grid.buses), np.nan),
+            "voltage_angle": np.rad2deg(arrays.angle),
+            "net_injection_mw": served,
+            "load_mw": arrays.demand,
+            "load_shed_mw": _clean(arrays.shed),
+            "over_generation_mw": _clean(arrays.over),
+            "lmp_energy": np.broadcast_to(energy, arrays.price.shape),
+            "lmp_congestion": arrays.price - energy,
+            "lmp_loss": np.zeros(len(grid.buses)),
+            "lmp_total": arrays.price,
+        },
+        len(grid.buses),
+    )
+
+
+def _clean(slack: Floats) -> Floats:
+    """Slacks without the solver's negative rounding."""
+    positive: Floats = np.maximum(slack, 0.0)
+    return positive
+
+
+def _branch_rows(grid: Grid, periods: Periods, arrays: DispatchArrays) -> pd.DataFrame:
+    branches, lines = grid.branches, grid.dc_lines
+    rate = np.where(np.isfinite(branches.rate_a_mva), branches.rate_a_mva, np.nan)
+    ac = _flow_rows(grid, periods, branches, arrays.flow, rate, arrays.shadow, arrays.overload)
+    nothing = np.zeros_like(arrays.dc_flow)
+    limit = np.maximum(np.abs(lines.p_max_mw), np.abs(lines.p_min_mw))
+    dc = _flow_rows(grid, periods, lines, arrays.dc_flow, limit, nothing * np.nan, nothing)
+    return pd.concat([ac, dc], ignore_index=True)
+
+
+def _flow_rows(
+    grid: Grid,
+    periods: Periods,
+    lines: object,
+    flow: Floats,
+    rating: Floats,
+    shadow: Floats,
+    overload: Floats,
+) -> pd.DataFrame:
+    from_bus, to_bus = lines.from_bus, lines.to_bus  # type: ignore[attr-defined]
+    return _long(
+        periods,
+        {
+            "contingency_id": np.full(len(rating), BASE),
+            "branch_id": lines.id,  # type: ignore[attr-defined]
+            "from_bus_id": grid.buses.id[from_bus],
+            "to_bus_id": grid.buses.id[to_bus],
+            "flow_mw": flow,
+            "rating_mw": rating,
+            "loading_percent": np.abs(flow) / rating * 100.0,
+            "shadow_price": shadow,
+            "binding": np.abs(flow) >= rating - AT_LIMIT_MW,
+            "violation_mw": _clean(overload),
+            "ac_flow_mva": np.full(len(rating), np.nan),
+            "ac_loading_percent": np.full(len(rating), np.nan),
+        },
+        len(rating),
+    )
+
+
+def _interval_rows(
+    request: SolveRequest, arrays: DispatchArrays, generators: pd.DataFrame
+) -> pd.DataFrame:
+    periods, penalties = request.periods, request.options.penalties
+    count, hours = periods.reported, periods.hours
+    by_interval = generators.groupby("time_interval")
+    short = arrays.up_short + arrays.down_short
+    penalty = hours * (
+        _clean(arrays.shed).sum(axis=1) * penalties.load_shed
+        + _clean(arrays.over).sum(axis=1) * penalties.over_generation
+        + _clean(arrays.overload).sum(axis=1) * penalties.branch_overload
+        + _clean(short) * penalties.reserve_shortfall
+    )
+    imbalance = np.abs(bus_imbalance(request.grid, arrays)).max(axis=1)
+    missing = np.full(count, np.nan)
+    return pd.DataFrame(
+        {
+            "time_interval": np.arange(1, count + 1),
+            "interval_start": pd.DatetimeIndex(periods.starts()[:count]),
+            "load_mw": arrays.demand.sum(axis=1)[:count],
+            "generation_mw": by_interval["active_power"].sum().to_numpy(),
+            "production_cost_usd": by_interval["cost_usd"].sum().to_numpy(),
+            "start_cost_usd": by_interval["start_cost_usd"].sum().to_numpy(),
+            "penalty_usd": penalty[:count],
+            "balance_residual_mw": imbalance[:count],
+            "curtailed_mw": by_interval["curtailed_mw"].sum().to_numpy(),
+            "load_shed_mw": _clean(arrays.shed).sum(axis=1)[:count],
+            "over_generation_mw": _clean(arrays.over).sum(axis=1)[:count],
+            "reserve_required_mw": periods.reserve_up_mw[:count],
+            "reserve_shortfall_mw": _clean(arrays.up_short)[:count],
+            "reserve_price": arrays.reserve_price[:count],
+            "ac_converged": pd.array([pd.NA] * count, dtype="boolean"),
+            "ac_losses_mw": missing,
+            "ac_slack_change_mw": missing,
+            "ac_max_loading_percent": missing,
+            "ac_min_voltage_pu": missing,
+            "ac_max_voltage_pu": missing,
+            "ac_max_flow_difference_mw": missing,
+        }
+    )
+
+
+def _last_step(solution: Solution) -> pd.DataFrame:
+    """One row: a linear program has one answer, proven by its duals."""
+    return pd.DataFrame(
+        {
+            "stage": ["dispatch"],
+            "iteration": [solution.iterations],
+            "objective_value": [solution.objective],
+            "best_bound": [solution.bound],
+            "relative_gap": [0.0],
+            "primal_residual": [np.nan],
+            "dual_residual": [np.nan],
+            "elapsed_seconds": [solution.seconds],
+        }
+    )

@@ -1,0 +1,197 @@
+"""A linear or mixed-integer program in blocks of variables and rows, solved by HiGHS.
+
+Blocks are NumPy arrays of column numbers, so a constraint family is one call and no Python loop
+runs over its rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+
+from data_engineering.model.grid import Floats, Ints
+from data_engineering.model.problem import Status
+
+log = logging.getLogger(__name__)
+
+Term = tuple[Ints, Any]
+"""Column numbers and their coefficients, which broadcast to the shape of the columns."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What HiGHS found.
+
+    Attributes:
+        values: of every column; NaN without a solution.
+        duals: of every row, the change of the objective per unit of its bound; NaN for a
+            mixed-integer program.
+        history: (seconds, objective, bound, relative gap) while a mixed-integer program ran.
+    """
+
+    status: Status
+    objective: float
+    bound: float
+    values: Floats
+    duals: Floats
+    iterations: int
+    seconds: float
+    history: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass
+class LinearProgram:
+    """A program under construction; every method adds a block."""
+
+    lower: list[Floats] = field(default_factory=list)
+    upper: list[Floats] = field(default_factory=list)
+    cost: list[Floats] = field(default_factory=list)
+    integer: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    columns: int = 0
+    row_lower: list[Floats] = field(default_factory=list)
+    row_upper: list[Floats] = field(default_factory=list)
+    entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
+    row_count: int = 0
+
+    def variables(
+        self,
+        shape: tuple[int, ...],
+        lower: Any = 0.0,
+        upper: Any = np.inf,
+        cost: Any = 0.0,
+        integer: bool = False,
+    ) -> Ints:
+        """Add a block of variables; bounds and costs broadcast to `shape`."""
+        size = int(np.prod(shape))
+        for values, target in ((lower, self.lower), (upper, self.upper), (cost, self.cost)):
+            target.append(np.broadcast_to(np.asarray(values, dtype=np.float64), shape).ravel())
+        self.integer.append(np.full(size, integer))
+        block = np.arange(self.columns, self.columns + size, dtype=np.int64).reshape(shape)
+        self.columns += size
+        return block
+
+    def rows(self, shape: tuple[int, ...], terms: Sequence[Term], lower: Any, upper: Any) -> Ints:
+        """Add a block of rows `lower <= sum of terms <= upper`.
+
+        The columns of a term have the shape of the rows, or one axis more, over which is summed.
+        """
+        size = int(np.prod(shape))
+        block = np.arange(self.row_count, self.row_count + size, dtype=np.int64).reshape(shape)
+        for columns, coefficients in terms:
+            rows = block if columns.ndim == len(shape) else block[..., None]
+            wide = np.broadcast_shapes(rows.shape, columns.shape)
+            self.add_entries(np.broadcast_to(rows, wide), columns, coefficients)
+        for given, target in ((lower, self.row_lower), (upper, self.row_upper)):
+            target.append(np.broadcast_to(np.asarray(given, dtype=np.float64), shape).ravel())
+        self.row_count += size
+        return block
+
+    def add_entries(self, rows: Ints, columns: Ints, coefficients: Any) -> None:
+        """Add coefficients to rows that are there; all three broadcast to one shape."""
+        wide = np.broadcast_shapes(rows.shape, columns.shape)
+        values = np.broadcast_to(np.asarray(coefficients, dtype=np.float64), wide).ravel()
+        kept = values != 0.0
+        self.entries.append(
+            (
+                np.broadcast_to(rows, wide).ravel()[kept],
+                np.broadcast_to(columns, wide).ravel()[kept],
+                values[kept],
+            )
+        )
+
+    def solve(
+        self,
+        *,
+        relative_gap: float = 0.0,
+        time_limit_seconds: float = 3_600.0,
+        progress: Callable[[str], None] | None = None,
+    ) -> Solution:
+        """Solve by HiGHS, single-threaded with a fixed seed, so that a run can be repeated."""
+        import highspy
+
+        started = time.perf_counter()
+        solver = highspy.Highs()
+        solver.setOptionValue("log_to_console", False)
+        solver.setOptionValue("threads", 1)
+        solver.setOptionValue("mip_rel_gap", relative_gap)
+        solver.setOptionValue("time_limit", time_limit_seconds)
+        solver.passModel(self._highs(highspy))
+        whole = any(block.any() for block in self.integer)
+        history: list[tuple[float, float, float, float]] = []
+        if whole:
+            solver.cbMipLogging.subscribe(lambda event: _record(event, history, progress))
+        solver.run()
+        return self._read(solver, highspy, whole, tuple(history), time.perf_counter() - started)
+
+    def _highs(self, highspy: Any) -> Any:
+        rows, columns, values = (
+            np.concatenate([entry[k] for entry in self.entries]) for k in range(3)
+        )
+        matrix = coo_matrix((values, (rows, columns)), (self.row_count, self.columns)).tocsc()
+        program = highspy.HighsLp()
+        program.num_col_, program.num_row_ = self.columns, self.row_count
+        program.col_cost_ = np.concatenate(self.cost)
+        program.col_lower_ = np.concatenate(self.lower)
+        program.col_upper_ = np.concatenate(self.upper)
+        program.row_lower_ = np.concatenate(self.row_lower)
+        program.row_upper_ = np.concatenate(self.row_upper)
+        program.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        program.a_matrix_.start_ = matrix.indptr
+        program.a_matrix_.index_ = matrix.indices
+        program.a_matrix_.value_ = matrix.data
+        integer = np.concatenate(self.integer)
+        if integer.any():
+            kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+            program.integrality_ = [kinds[int(flag)] for flag in integer]
+        return program
+
+    def _read(
+        self,
+        solver: Any,
+        highspy: Any,
+        whole: bool,
+        history: tuple[tuple[float, float, float, float], ...],
+        seconds: float,
+    ) -> Solution:
+        info, solution = solver.getInfo(), solver.getSolution()
+        found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        nothing = np.full(self.columns, np.nan)
+        no_dual = whole or not solution.dual_valid
+        return Solution(
+            status=_status(solver.getModelStatus(), highspy.HighsModelStatus, found),
+            objective=info.objective_function_value if found else np.nan,
+            bound=info.mip_dual_bound if whole else info.objective_function_value,
+            values=np.asarray(solution.col_value) if found else nothing,
+            duals=np.full(self.row_count, np.nan) if no_dual else np.asarray(solution.row_dual),
+            iterations=max(info.simplex_iteration_count, 0),
+            seconds=seconds,
+            history=history,
+        )
+
+
+def _status(model: Any, statuses: Any, found: bool) -> Status:
+    if model == statuses.kOptimal:
+        return "optimal"
+    if model in (statuses.kInfeasible, statuses.kUnboundedOrInfeasible):
+        return "infeasible"
+    return "feasible" if found else "not_converged"
+
+
+def _record(
+    event: Any,
+    history: list[tuple[float, float, float, float]],
+    progress: Callable[[str], None] | None,
+) -> None:
+    seen = event.data_out
+    if not np.isfinite(seen.mip_primal_bound):
+        return
+    history.append((seen.running_time, seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap))
+    if progress is not None:
+        progress(f"commitment: {seen.mip_primal_bound:,.0f} USD, gap {seen.mip_gap:.2%}")

@@ -1,0 +1,96 @@
+"""Thermal units and stores as the arrays that the commitment and the dispatch share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_engineering.model.grid import Flags, Floats, Grid, Ints
+
+NOT_THERMAL = ("WIND", "PV", "RTPV", "HYDRO", "CSP", "SYNC_COND")
+RESERVE_MINUTES = 10.0
+"""Reserve is what a running unit can reach within this time (spinning reserve)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ThermalUnits:
+    """Units that are committed; n of them, K cost points, S start categories.
+
+    Attributes:
+        p_min_mw, p_max_mw: limits while on, shape (n,).
+        ramp_up_mw, ramp_down_mw: change from one interval to the next, shape (n,).
+        start_ramp_mw, stop_ramp_mw: greatest output in the first and last interval on.
+        reserve_max_mw: greatest reserve in either direction, shape (n,).
+        min_up, min_down: intervals, shape (n,).
+        cost_mw, cost_usd: points of the cost of one interval, shape (n, K).
+        start_after: intervals off after which each start category applies, shape (n, S), rising.
+        start_cost_usd: shape (n, S).
+        on, since: state before the first interval and for how many intervals, shape (n,);
+            None where the first interval is free.
+        p_mw: output before the first interval, shape (n,); None with `on`.
+        must_run: shape (n,).
+    """
+
+    p_min_mw: Floats
+    p_max_mw: Floats
+    ramp_up_mw: Floats
+    ramp_down_mw: Floats
+    start_ramp_mw: Floats
+    stop_ramp_mw: Floats
+    reserve_max_mw: Floats
+    min_up: Ints
+    min_down: Ints
+    cost_mw: Floats
+    cost_usd: Floats
+    start_after: Ints
+    start_cost_usd: Floats
+    must_run: Flags
+    on: Flags | None = None
+    since: Ints | None = None
+    p_mw: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.p_min_mw)
+
+
+def thermal_rows(grid: Grid) -> Ints:
+    """Rows of the grid's generators that are committed."""
+    units = grid.generators
+    return np.flatnonzero(units.in_service & ~np.isin(units.kind, NOT_THERMAL))
+
+
+def thermal_units(grid: Grid, hours: float) -> ThermalUnits:
+    """The committed units of a grid for intervals of `hours`; the first interval is free.
+
+    A unit starts at and stops from its minimum, as PGLib-UC has it. Times are rounded up to whole
+    intervals. A start category that needs fewer hours off than the minimum down time is the
+    one that applies right after it.
+    """
+    rows, units = thermal_rows(grid), grid.generators
+    ramp = units.ramp_mw_per_min[rows] * 60.0 * hours
+    p_min, p_max = units.p_min_mw[rows], units.p_max_mw[rows]
+    min_down = _intervals(units.min_down_h[rows], hours)
+    after = np.maximum(_intervals(units.start_after_h[rows], hours), min_down[:, None])
+    headroom = np.minimum(units.ramp_mw_per_min[rows] * RESERVE_MINUTES, p_max - p_min)
+    return ThermalUnits(
+        p_min_mw=p_min,
+        p_max_mw=p_max,
+        ramp_up_mw=ramp,
+        ramp_down_mw=ramp,
+        start_ramp_mw=p_min,
+        stop_ramp_mw=p_min,
+        reserve_max_mw=headroom,
+        min_up=_intervals(units.min_up_h[rows], hours),
+        min_down=min_down,
+        cost_mw=units.cost_mw[rows],
+        cost_usd=units.cost_usd_per_h[rows] * hours,
+        start_after=after,
+        start_cost_usd=units.start_cost_usd[rows],
+        must_run=np.zeros(len(rows), dtype=np.bool_),
+    )
+
+
+def _intervals(hours_given: Floats, hours: float) -> Ints:
+    counted: Ints = np.maximum(np.ceil(hours_given / hours - 1e-9), 1).astype(np.int64)
+    return counted
