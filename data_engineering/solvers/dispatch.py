@@ -2,8 +2,8 @@
 
 Bus angles and branch flows are variables; a flow is (angle difference - shift) / (x tap). Limits
 that cannot be kept have slacks with a penalty, so a run always ends with an answer, and the answer
-says what was violated. The page docs/MODEL.md has the equations; `dispatch_reference` states the same
-problem in another form.
+says what was violated. The page docs/MODEL.md has the equations; `dispatch_reference` states the
+same problem in another form.
 """
 
 from __future__ import annotations
