@@ -34,7 +34,7 @@ _PROGRAMS = {16: "pginstall", 18: "pginstall18"}  # folders of the wheel
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux holds 108, the last is NUL
 _START_SECONDS = 120  # crash recovery included
-_STOP_SECONDS = 60
+_STOP_SECONDS = 30
 _log = logging.getLogger(__name__)
 
 # For a machine of two cores and a few GB. The defaults keep every commit through a crash.
@@ -112,7 +112,7 @@ class Cluster:
     def ensure_running(self, major: int) -> Path:
         """Start the server, making it where there is none; its socket folder."""
         socket = self._wait() if self.process() is not None else None
-        if socket is None:
+        if self.process() is None:
             self._prepare(major)
             self._launch()
             socket = self._wait()
@@ -187,12 +187,17 @@ class Cluster:
         raise _failure("did not start", words, self.log)
 
     def stop(self) -> None:
-        """End the server and its sessions; what was committed is on disk."""
-        seconds = str(_STOP_SECONDS)
-        command = [self._program("pg_ctl"), "stop", "-w", "-m", "fast", "-t", seconds]
-        done = self._run(*command, "-D", str(self.data))
-        if done.returncode != 0 and self.process() is not None:
-            raise ProcessFailed(WHAT, "did not stop", self.log)
+        """End the server and its sessions; what was committed is on disk.
+
+        A server that cannot end in order, such as one in crash recovery on a full disk, is ended
+        at once; its next start recovers.
+        """
+        for mode in ("fast", "immediate"):
+            command = [self._program("pg_ctl"), "stop", "-w", "-m", mode]
+            self._run(*command, "-t", str(_STOP_SECONDS), "-D", str(self.data))
+            if self.process() is None:
+                return
+        raise ProcessFailed(WHAT, "did not stop", self.log)
 
     def _choose_socket_folder(self) -> Path:
         """The server's folder, or a private one in the temporary folder if the path is too long.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -23,7 +24,7 @@ from data_engineering.model.errors import (
 )
 
 CONNECT_SECONDS = 5
-_log = logging.getLogger(__name__)
+_LOG_SEGMENT_BYTES = 2 * 16 * 2**20  # one segment is in use while the next is made
 
 
 def open_engine(url: str, role: str | None = None) -> Engine:
@@ -107,7 +108,7 @@ def explain(error: psycopg2.Error, where: str) -> LascopfError:
     if code in ("40001", "40P01", "53200", "53300", "55P03"):
         return DatabaseBusy(where, reason)
     if code.startswith("08") or code in ("57P01", "57P02", "57P03", "57P05"):
-        return DatabaseUnavailable(where, reason)
+        return _explain_silence(reason, where)
     if code.startswith("28") or code == "3D000":
         return DatabaseRefused(where, reason, "correct user, password or database in its URL")
     if code == "25006":
@@ -132,6 +133,15 @@ def _explain_connection(reason: str, where: str) -> LascopfError:
     )
     if any(word in reason for word in refusals) and "starting up" not in reason:
         return DatabaseRefused(where, reason, "correct user, password or database in its URL")
+    return _explain_silence(reason, where)
+
+
+def _explain_silence(reason: str, where: str) -> LascopfError:
+    """PostgreSQL ends when it cannot write its log; for a server of this machine we can look."""
+    folder = make_url(where).query.get("host", "")
+    local = isinstance(folder, str) and Path(folder).is_absolute() and Path(folder).is_dir()
+    if local and shutil.disk_usage(str(folder)).free < _LOG_SEGMENT_BYTES:
+        return DiskFull(str(folder))
     return DatabaseUnavailable(where, reason)
 
 

@@ -21,8 +21,9 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-from data_engineering.model.errors import BadInput, DatabaseUnavailable, DiskFull
-from data_engineering.storage.cluster import SUPERUSER, WHAT, Cluster
+from data_engineering.model.errors import BadInput, DiskFull
+from data_engineering.storage.cluster import SUPERUSER, Cluster
+from data_engineering.storage.database import explain
 
 AIRFLOW, TIMESERIES, METADATA = "airflow", "powerlascopf", "lascopf_metadata"
 
@@ -87,9 +88,9 @@ def _url(socket: Path, database: str) -> str:
 
 def _ensure_databases(socket: Path) -> None:
     try:
-        connection = psycopg2.connect(host=str(socket), user=SUPERUSER, dbname="postgres")
+        connection = psycopg2.connect(_url(socket, "postgres"))
     except psycopg2.OperationalError as error:
-        raise DatabaseUnavailable(WHAT, " ".join(str(error).split())) from None
+        raise explain(error, _url(socket, "postgres")) from None
     with closing(connection):
         connection.autocommit = True
         cursor = connection.cursor()

@@ -46,4 +46,4 @@ END
 $$;
 
 GRANT SELECT ON schema_migrations TO PUBLIC;
-GRANT INSERT ON schema_migrations TO migrator;
+ALTER TABLE schema_migrations OWNER TO migrator;

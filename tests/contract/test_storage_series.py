@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from data_engineering.model.tables import (
     POWER_MEASUREMENTS,
     RENEWABLE_FORECASTS,
     TABLES,
+    WEATHER_OBSERVATIONS,
 )
 from data_engineering.model.time import Window
 from data_engineering.storage import timeseries
@@ -181,6 +183,37 @@ def test_each_day_is_a_part_of_its_own(timeseries_engine: Engine, engine: Engine
     timeseries.write(engine, GENERATOR_MEASUREMENTS, pd.concat([rows, late]))
     parts = partitions(timeseries_engine, "generator_measurements")
     assert [rows for child, rows in parts if child not in before] == [1, 1, 1]
+
+
+def test_writers_at_once_make_their_days_together(engine: Engine) -> None:
+    start = datetime(2032, 1, 1, tzinfo=UTC)
+    frames = [rows_of(LOAD_MEASUREMENTS, 1000, start, case_name=f"at once {n}") for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        written = list(
+            pool.map(lambda rows: timeseries.write(engine, LOAD_MEASUREMENTS, rows), frames)
+        )
+    assert written == [1000] * 4
+    for number in range(4):
+        read = timeseries.read(
+            engine, LOAD_MEASUREMENTS, Window.of_day(start.date(), 9), case_name=f"at once {number}"
+        )
+        assert len(read) == 1000
+
+
+def test_a_reader_does_not_keep_a_new_day_waiting(
+    engine: Engine, timeseries_engine: Engine
+) -> None:
+    with timeseries_engine.connect() as reader, timeseries_engine.begin() as settings:
+        reader.exec_driver_sql("SELECT count(*) FROM weather_observations")  # and stays open
+        name = timeseries_engine.url.database
+        settings.exec_driver_sql(f"ALTER DATABASE \"{name}\" SET lock_timeout = '5s'")
+        settings.commit()
+        impatient = open_engine(engine.url.render_as_string(hide_password=False), "ingest")
+        try:
+            rows = rows_of(WEATHER_OBSERVATIONS, 1, datetime(2033, 1, 1, tzinfo=UTC))
+            assert timeseries.write(impatient, WEATHER_OBSERVATIONS, rows) == 1
+        finally:
+            impatient.dispose()
 
 
 def test_hourly_summary_is_what_pandas_says(engine: Engine) -> None:

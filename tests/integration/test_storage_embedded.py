@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ import asyncpg
 import psutil
 import psycopg2
 import pytest
+from declared_rows import rows_of
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from data_engineering.model.errors import BadInput, DatabaseRefused, ProcessFailed
-from data_engineering.storage import embedded
+from data_engineering.model.errors import BadInput, DatabaseRefused, DiskFull, ProcessFailed
+from data_engineering.model.tables import LOAD_MEASUREMENTS, POWER_MEASUREMENTS
+from data_engineering.model.time import Window
+from data_engineering.storage import embedded, timeseries
 from data_engineering.storage.cluster import Cluster
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
+from data_engineering.storage.migrations import migrate
 
 pytestmark = pytest.mark.integration
 
@@ -223,6 +228,72 @@ def test_a_server_that_cannot_start_has_its_last_words_told(home: Path) -> None:
         embedded.start(home)
     assert "\n" not in str(caught.value)
     assert str(home / "postgres" / "server.log") in str(caught.value)
+
+
+def test_a_server_that_does_not_get_ready_is_left_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.start(home)
+    (server,) = processes(home)
+    pid_file = home / "postgres" / "data" / "postmaster.pid"
+    pid_file.write_text(pid_file.read_text().replace("ready", "starting"))
+    monkeypatch.setattr("data_engineering.storage.cluster._START_SECONDS", 0.3)
+    assert not embedded.running(home)
+    with pytest.raises(ProcessFailed, match="does not take connections"):
+        embedded.start(home)
+    assert processes(home) == [server]
+    assert pid_file.exists()
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of as many MB as the parameter says."""
+    with tempfile.TemporaryDirectory(prefix="lascopf-test-") as folder:
+        size = f"size={request.param}m"
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder]).returncode != 0:
+            pytest.skip("no file system can be mounted here")
+        try:
+            yield Path(folder)
+        finally:
+            embedded.stop(Path(folder))
+            subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("small_disk", [20], indirect=True)
+def test_a_disk_too_small_for_a_server(small_disk: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(DiskFull, match="no space left") as caught:
+            embedded.start(small_disk)
+    assert "\n" not in str(caught.value)
+    # With space it starts, on what is left of the tries.
+    subprocess.run(["mount", "-o", "remount,size=300m", str(small_disk)], check=True)
+    assert ask(embedded.start(small_disk).timeseries_url) == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small_disk", [140], indirect=True)
+def test_a_disk_that_gets_full_while_writing(small_disk: Path) -> None:
+    engine = open_engine(embedded.start(small_disk).timeseries_url)
+    migrate(engine, "timeseries")
+    start = datetime(2020, 7, 6, tzinfo=UTC)
+    kept = rows_of(LOAD_MEASUREMENTS, 100, start, case_name="kept")
+    timeseries.write(engine, LOAD_MEASUREMENTS, kept)
+    many = rows_of(POWER_MEASUREMENTS, 20_000, start)
+
+    def fill() -> None:
+        for number in range(40):
+            timeseries.write(engine, POWER_MEASUREMENTS, many.assign(case_name=str(number)))
+
+    with pytest.raises(DiskFull, match="no space left") as caught:
+        fill()
+    assert "\n" not in str(caught.value)
+    engine.dispose()
+    subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
+    embedded.stop(small_disk)
+    engine = open_engine(embedded.start(small_disk).timeseries_url)
+    window = Window.of_day(start.date())
+    assert len(timeseries.read(engine, LOAD_MEASUREMENTS, window, case_name="kept")) == 100
+    engine.dispose()
 
 
 def in_child(function: Callable[[], None]) -> int:
