@@ -21,10 +21,9 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- TimescaleDB can be made only where the server loads it at its start.
-    IF 'timescaledb' = ANY (
-        string_to_array(replace(current_setting('shared_preload_libraries'), ' ', ''), ',')
-    ) THEN
+    -- TimescaleDB can be made only where the server loads it at its start; this setting of its
+    -- loader tells, and unlike shared_preload_libraries everybody may read it.
+    IF current_setting('timescaledb.disable_load', true) IS NOT NULL THEN
         CREATE EXTENSION IF NOT EXISTS timescaledb;
         -- The community edition runs its background jobs as the owner of a hypertable, which
         -- must be allowed to log in. It has no password, so that nobody does by one.
