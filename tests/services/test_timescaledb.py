@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg2
 import pytest
 from databases import create_database, drop_database, migrate_url
 from declared_rows import rows_of
@@ -16,6 +17,7 @@ from data_engineering.model.time import Window
 from data_engineering.storage import timeseries
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
+from data_engineering.storage.migrations import SQL_FOLDER
 
 pytestmark = pytest.mark.services
 
@@ -93,3 +95,44 @@ def test_summaries_are_continuous_aggregates_where_the_edition_has_them(
     found = query(engine, "SELECT view_name FROM timescaledb_information.continuous_aggregates")
     both = {"power_measurements_hourly", "generator_daily_stats"}
     assert set(found["view_name"]) == (both if community else set())
+
+
+GUARDED = {
+    "columnstore": "ALTER TABLE load_forecasts SET (timescaledb.compress, "
+    "timescaledb.compress_segmentby = 'case_name, load_id', "
+    "timescaledb.compress_orderby = 'target_time, forecast_time')",
+    "compression": "SELECT add_compression_policy('load_forecasts'::regclass, "
+    "compress_created_before => INTERVAL '3 days', if_not_exists => true)",
+    "retention": "SELECT add_retention_policy('load_forecasts'::regclass, "
+    "drop_created_before => INTERVAL '30 days', if_not_exists => true)",
+    "aggregate": (SQL_FOLDER / "timeseries" / "0003_aggregates.sql")
+    .read_text()
+    .replace("IF has_timescaledb_community() THEN", "IF true THEN"),
+    "refresh": "SELECT add_continuous_aggregate_policy('load_forecasts', start_offset => NULL, "
+    "end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '10 minutes', "
+    "if_not_exists => true)",
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_the_apache_edition_knows_what_it_may_not_do(
+    name: str, engine: Engine, community: bool
+) -> None:
+    """Statements and argument names are right as far as this edition tells: only its licence refuses.
+
+    A function or an argument that there is not would be code 42883 or 42601.
+    """
+    if community:
+        pytest.skip("on this edition the migrations themselves run them")
+    connection = engine.raw_connection()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP VIEW power_measurements_hourly, generator_daily_stats")
+            with pytest.raises(
+                psycopg2.Error, match='under the current "apache" license'
+            ) as caught:
+                cursor.execute(GUARDED[name])
+        assert caught.value.pgcode == "0A000"
+    finally:
+        connection.rollback()
+        connection.close()
