@@ -118,7 +118,7 @@ GUARDED = {
 def test_the_apache_edition_knows_what_it_may_not_do(
     name: str, engine: Engine, community: bool
 ) -> None:
-    """Statements and argument names are right as far as this edition tells: only its licence refuses.
+    """Statements and argument names are right as far as this edition tells: its licence refuses.
 
     A function or an argument that there is not would be code 42883 or 42601.
     """
