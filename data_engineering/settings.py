@@ -31,7 +31,8 @@ class Quality(BaseModel):
     frequency_min_hz: float = 59.5
     frequency_max_hz: float = 60.5
     capability_tolerance: float = Field(0.02, ge=0, description="output above capability, share")
-    completeness: float = Field(1.0, gt=0, le=1, description="share of a day's intervals present")
+    completeness: float = Field(0.98, gt=0, le=1, description="share of intervals present")
+    disorder_share: float = Field(0.02, ge=0, le=1, description="rows that came out of order")
     good_quality_share: float = Field(0.98, gt=0, le=1, description="share of rows not bad")
     rejected_share: float = Field(0.02, ge=0, le=1, description="rejected rows a batch may have")
     stuck_hours: float = Field(6.0, gt=0, description="equal non-zero readings become suspect")

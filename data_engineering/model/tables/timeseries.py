@@ -31,7 +31,7 @@ POWER_MEASUREMENTS = Table(
         Column("voltage_magnitude", "float", "p.u.", "at the bus", minimum=0.0, maximum=2.0),
         Column("voltage_angle", "float", "deg", "at the bus", minimum=-180.0, maximum=180.0),
         Column("power_factor", "float", "1", "P/S, derived", minimum=-1.0, maximum=1.0),
-        Column("frequency_hz", "float", "Hz", "at the bus", minimum=59.5, maximum=60.5),
+        Column("frequency_hz", "float", "Hz", "at the bus", minimum=45.0, maximum=75.0),
         QUALITY,
         SOURCE,
         AVAILABLE,
