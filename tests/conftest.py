@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from databases import create_database, drop_database, migrate_url
+from databases import StoreDatabases, create_database, drop_database, migrate_url
 
 from data_engineering.settings import Settings
 from data_engineering.storage import embedded
-
-
-@dataclass(frozen=True)
-class StoreDatabases:
-    """URLs of two migrated, empty databases."""
-
-    timeseries_url: str
-    metadata_url: str
 
 
 @pytest.fixture(scope="session")

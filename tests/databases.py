@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -13,6 +14,14 @@ from data_engineering.storage.database import open_engine
 from data_engineering.storage.migrations import migrate
 
 _numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class StoreDatabases:
+    """URLs of two migrated, empty databases."""
+
+    timeseries_url: str
+    metadata_url: str
 
 
 def on_database(url: str, name: str) -> str:

@@ -86,8 +86,9 @@ def replace_batch(
     """
     content = to_arrow(_ours(table), frame)
     for name, value in where.items():
-        if name in frame.columns:
-            strange = sorted({str(given) for given in frame[name]} - {str(value)})
+        if name in content.column_names:
+            found = content[name].unique().to_pylist()
+            strange = sorted({str(given) for given in found} - {str(value)})
             if strange:
                 raise BadInput(f"{table.name}.{name}", strange, f"give rows of {value} only")
     with driver_cursor(engine) as cursor:

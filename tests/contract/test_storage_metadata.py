@@ -141,6 +141,22 @@ def test_a_batch_takes_the_place_of_the_one_before(ingest: Engine) -> None:
     assert len(query(ingest, "SELECT 1 FROM contingencies WHERE case_name = 'batch'")) == 0
 
 
+def test_batches_of_a_day(ingest: Engine) -> None:
+    day = date(2020, 7, 6)
+    rows = rows_of(DATA_QUALITY_METRICS, 4, START, case_name="day", day=pd.Timestamp(day))
+    where = {"case_name": "day", "day": day}
+    for count in (4, 2):
+        assert (
+            metadata.replace_batch(ingest, DATA_QUALITY_METRICS, rows.head(count), where) == count
+        )
+    found = query(ingest, "SELECT day FROM data_quality_metrics WHERE case_name = 'day'")
+    assert found["day"].tolist() == [day] * 2
+    with pytest.raises(BadInput, match="2020-07-06"):
+        metadata.replace_batch(
+            ingest, DATA_QUALITY_METRICS, rows, where | {"day": date(2020, 7, 7)}
+        )
+
+
 def test_a_batch_of_strangers_is_refused(ingest: Engine) -> None:
     rows = rows_of(CONTINGENCIES, 5, START, case_name="strange")
     for where in ({"case_name": "mine"}, {"nonsense": 1}, {}):

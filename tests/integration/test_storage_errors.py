@@ -10,8 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import StoreDatabases
-from databases import create_database, drop_database, on_database
+from databases import StoreDatabases, create_database, drop_database, on_database
 from declared_rows import rows_of
 from sqlalchemy.engine import make_url
 
