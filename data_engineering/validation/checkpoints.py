@@ -134,7 +134,7 @@ def run_checkpoint(
     checked["fact_capability_mw"] *= tolerance
     results = _run(context, name, table, checked, expectations_for(table, thresholds))
     reasons = _reasons(results, checked)
-    rejected = _rejected_rows(table, frame, batch, reasons)
+    refused = rejected_rows(table, frame, batch, reasons)
     share = len(reasons) / len(frame)
     metrics = [_metric(result) for result in results]
     metrics.append(
@@ -158,7 +158,7 @@ def run_checkpoint(
     return CheckOutcome(
         passed=not failed,
         accepted=frame.drop(index=list(reasons)).reset_index(drop=True),
-        rejected=rejected,
+        rejected=refused,
         metrics=_metrics_frame(table, batch, metrics),
         failed=failed,
     )
@@ -242,9 +242,10 @@ def _metrics_frame(table: Table, batch: Batch, metrics: list[dict[str, Any]]) ->
     )
 
 
-def _rejected_rows(
+def rejected_rows(
     table: Table, frame: pd.DataFrame, batch: Batch, reasons: Mapping[int, str]
 ) -> pd.DataFrame:
+    """Rows of `rejected_rows` for the rows of `frame` whose index `reasons` has."""
     texts = [
         json.dumps(json.loads(line), sort_keys=True)
         for line in frame.loc[list(reasons)]
@@ -279,7 +280,7 @@ def _refused(table: Table, frame: pd.DataFrame, batch: Batch, faults: list[str])
     return CheckOutcome(
         passed=False,
         accepted=frame.iloc[:0],
-        rejected=_rejected_rows(table, frame, batch, {}),
+        rejected=rejected_rows(table, frame, batch, {}),
         metrics=_metrics_frame(table, batch, [metric]),
         failed=tuple(f"{table.name}: {fault}" for fault in faults),
     )
