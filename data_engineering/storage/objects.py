@@ -221,6 +221,8 @@ def _explain(error: Exception, uri: str) -> LascopfError:
         return ObjectStoreRefused(uri, "there is no such bucket", "make it or correct the URL")
     if isinstance(error, PermissionError) or any(word in reason for word in _DENIED):
         return ObjectStoreRefused(uri, "access is denied", "correct its keys or permissions")
+    if "HTTP status 400" in reason:
+        return ObjectStoreRefused(uri, reason[:300], "correct bucket and region")
     if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
         return ObjectStoreRefused(uri, reason, "a folder is not an object: choose another key")
     return ObjectStoreFailed(uri, reason[:300], "see that it runs and that its URL is right")
