@@ -19,6 +19,7 @@ from data_engineering.settings import Settings
 
 HOST = "127.0.0.1"
 ADMIN = "admin"
+_PASSWORDS = "passwords.json"
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,9 +38,16 @@ def airflow_home(home: Path) -> Path:
     return home / "airflow"
 
 
+def private_folder(home: Path) -> Path:
+    """The same, made where it is missing, for its owner only."""
+    folder = airflow_home(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def passwords_file(home: Path) -> Path:
     """File of Airflow's SimpleAuthManager: one JSON object, user to password."""
-    return airflow_home(home) / "passwords.json"
+    return airflow_home(home) / _PASSWORDS
 
 
 def address(settings: Settings) -> str:
@@ -49,7 +57,7 @@ def address(settings: Settings) -> str:
 
 def credentials(settings: Settings) -> Credentials:
     """The administrator's login; its password is generated at the first call."""
-    path = passwords_file(settings.home)
+    path = private_folder(settings.home) / _PASSWORDS
     made = _kept(path, lambda: json.dumps({ADMIN: secrets.token_urlsafe(12)}))
     return Credentials(address(settings), ADMIN, json.loads(made)[ADMIN])
 
@@ -61,7 +69,7 @@ def environment(settings: Settings, database_url: str) -> dict[str, str]:
         settings: ports, folders and parallelism.
         database_url: Airflow's own database.
     """
-    folder = airflow_home(settings.home)
+    folder = private_folder(settings.home)
     credentials(settings)
     sections = {
         "core": _core(settings),
@@ -147,7 +155,6 @@ def _fernet_key(folder: Path) -> str:
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
     """The content of a private file, made when it is missing; two makers agree on one content."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         fresh.touch(mode=0o600)

@@ -13,8 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -54,6 +53,12 @@ class Attached:
     settings: Settings
     process: subprocess.Popen[bytes] | None
 
+    def __enter__(self) -> Attached:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def check(self) -> None:
         """Raise the error that ended the stack, if it has ended.
 
@@ -75,9 +80,8 @@ class Attached:
         down(self.settings)
 
 
-@contextmanager
-def attached(settings: Settings, progress: Progress) -> Iterator[Attached]:
-    """A healthy stack for as long as the context lasts; one that runs already is used and left.
+def attach(settings: Settings, progress: Progress) -> Attached:
+    """A healthy stack for as long as the returned context lasts; one that runs already is left.
 
     Raises:
         PortInUse, ProcessFailed, DatabaseUnavailable, ...: it could not be started.
@@ -85,9 +89,10 @@ def attached(settings: Settings, progress: Progress) -> Iterator[Attached]:
     hold = Attached(settings, _launch(settings, attach=True))
     try:
         _await_healthy(hold, progress)
-        yield hold
-    finally:
+    except BaseException:
         hold.release()
+        raise
+    return hold
 
 
 def up(settings: Settings, progress: Progress) -> None:

@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from data_engineering.orchestration.airflow_config import airflow_home, private_folder
 from data_engineering.orchestration.stack_processes import Session
+
+_NAME = "stack.json"
 
 Phase = Literal["starting", "healthy", "stopping", "stopped", "failed"]
 
@@ -31,8 +34,7 @@ class StackState:
 
     def write(self, home: Path) -> None:
         """Replace the file in one step."""
-        path = _path(home)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = private_folder(home) / _NAME
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         fresh.write_text(json.dumps(asdict(self)))
         fresh.replace(path)
@@ -41,7 +43,7 @@ class StackState:
 def read_state(home: Path) -> StackState | None:
     """What the last supervisor wrote; None where there was none."""
     try:
-        document = json.loads(_path(home).read_text())
+        document = json.loads((airflow_home(home) / _NAME).read_text())
         return StackState(**document | {"session": Session(**document["session"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None  # none yet, or of another version: nothing of it runs under this one
@@ -49,8 +51,8 @@ def read_state(home: Path) -> StackState | None:
 
 def log_file(home: Path, name: str) -> Path:
     """Where the output of one of the stack's processes goes."""
-    folder = home / "airflow" / "logs"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private_folder(home) / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder / f"{name}.log"
 
 
@@ -74,7 +76,3 @@ def supervised(home: Path) -> bool:
     """Whether a supervisor lives."""
     state = read_state(home)
     return state is not None and state.session.leader() is not None
-
-
-def _path(home: Path) -> Path:
-    return home / "airflow" / "stack.json"

@@ -125,9 +125,9 @@ class _Supervisor:
         self.state.session.end()
         for child in self.children.values():
             child.wait()
-        reap_orphans()
         if self.state.owns_database:
             embedded.stop(self.home)
+        reap_orphans()
 
 
 def _ended(child: subprocess.Popen[bytes]) -> str:

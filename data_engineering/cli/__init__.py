@@ -1,0 +1,16 @@
+"""The command `lascopf`: everything the platform does, with and without Airflow.
+
+Commands import what they need when they run, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from data_engineering.cli.app import app
+from data_engineering.cli.errors import run
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(app, sys.argv[1:] or ["--help"]))

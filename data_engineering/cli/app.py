@@ -1,0 +1,26 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+import typer
+
+from data_engineering.cli.data_commands import ingest, report, solve, validate
+from data_engineering.cli.database_commands import migrate, sql
+from data_engineering.cli.demo import demo
+from data_engineering.cli.output import EPILOG
+from data_engineering.cli.stack_commands import down, status, up
+
+app = typer.Typer(
+    name="lascopf",
+    help="Grid data from ingest to priced dispatch in SQL, on this machine or on your servers.",
+    epilog=EPILOG,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+database = typer.Typer(help="Databases.", epilog=EPILOG)
+
+for command in (up, down, status, demo, ingest, validate, solve, report, sql):
+    app.command(epilog=EPILOG)(command)
+database.command(epilog=EPILOG)(migrate)
+app.add_typer(database, name="db")
