@@ -1,1 +1,1 @@
-"""One module per DAG, one function per task; the rooms below never call each other, this one does."""
+"""One module per DAG, one function per task; here, and only here, the rooms below meet."""

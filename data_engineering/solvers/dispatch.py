@@ -16,7 +16,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import REF, Flags, Floats, Grid, Ints
 from data_engineering.model.problem import Commitment, Options, Periods, SolveRequest, SolveResult
-from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
+from data_engineering.solvers.dispatch_tables import AT_LIMIT_MW, DispatchArrays, tables_of
 from data_engineering.solvers.linear import LinearProgram, Solution
 from data_engineering.solvers.units import ThermalUnits, thermal_rows, thermal_units
 
@@ -56,12 +56,27 @@ def solve_dispatch(request: SolveRequest) -> SolveResult:
         BadInput: the request has no commitment and its options ask for one.
     """
     commitment = _commitment(request)
-    program = LinearProgram()
     units = thermal_units(request.grid, request.periods.hours)
-    blocks = build(program, request, units, commitment)
-    solution = program.solve(time_limit_seconds=request.options.time_limit_seconds)
-    arrays = _read(request, units, commitment, blocks, solution)
+    directions = None if request.commitment is None else request.commitment.discharging
+    arrays, solution = _solve(request, units, commitment, directions)
+    # With spilled energy in the system a store without a direction gains by charging and giving
+    # at once, which no store can. It then keeps the direction of its net power.
+    if directions is None and (np.minimum(arrays.charge, arrays.discharge) > AT_LIMIT_MW).any():
+        directions = arrays.discharge > arrays.charge
+        arrays, solution = _solve(request, units, commitment, directions)
     return tables_of(request, units, arrays, solution)
+
+
+def _solve(
+    request: SolveRequest,
+    units: ThermalUnits,
+    commitment: Commitment | None,
+    directions: Flags | None,
+) -> tuple[DispatchArrays, Solution]:
+    program = LinearProgram()
+    blocks = build(program, request, units, commitment, directions)
+    solution = program.solve(time_limit_seconds=request.options.time_limit_seconds)
+    return _read(request, units, commitment, blocks, solution), solution
 
 
 def _commitment(request: SolveRequest) -> Commitment | None:
@@ -75,10 +90,9 @@ def _commitment(request: SolveRequest) -> Commitment | None:
         raise BadInput("options.commitment", choice, "give the request a commitment")
     shape = (periods.count, len(grid.generators))
     stores = (periods.count, len(grid.storages))
-    # Without a commitment of the stores their direction is left open by `build`.
     return Commitment(
         np.tile(grid.generators.in_service, (periods.count, 1)),
-        np.zeros((0, len(grid.storages)), dtype=np.bool_),
+        np.zeros(stores, dtype=np.bool_),
         np.zeros(shape),
         np.zeros(stores),
     )
@@ -89,12 +103,17 @@ def build(
     request: SolveRequest,
     units: ThermalUnits,
     commitment: Commitment | None,
+    directions: Flags | None,
 ) -> Blocks:
-    """Add the whole dispatch to `program`."""
+    """Add the whole dispatch to `program`.
+
+    No `commitment` relaxes the states of the units to fractions. `directions` says whether each
+    store discharges, shape (T, storages); None leaves it open.
+    """
     grid, periods, options = request.grid, request.periods, request.options
     thermal = _thermal(program, request, units, commitment)
     free = _free_units(program, grid, periods)
-    stores = _stores(program, grid, periods, commitment)
+    stores = _stores(program, grid, periods, directions)
     network = _network(program, grid, periods, options)
     reserves = _reserves(program, periods, options, thermal["up"], thermal["down"])
     balance = _balance(program, request, units, commitment, {**thermal, **stores, **network}, free)
@@ -165,19 +184,18 @@ def free_rows(grid: Grid) -> Ints:
 
 
 def _stores(
-    program: LinearProgram, grid: Grid, periods: Periods, commitment: Commitment | None
+    program: LinearProgram, grid: Grid, periods: Periods, directions: Flags | None
 ) -> dict[str, Ints]:
     """Stores: energy from one interval to the next, at the end no less than at the start."""
     stores, hours = grid.storages, periods.hours
     shape = (periods.count, len(stores))
-    known = commitment is not None and len(commitment.discharging) == periods.count
-    giving = commitment.discharging if commitment is not None and known else np.ones(shape)
-    taking = ~commitment.discharging if commitment is not None and known else np.ones(shape)
-    least = stores.discharge_min_mw * giving if known else 0.0
-    charge = program.variables(shape, 0.0, stores.charge_max_mw * stores.in_service * taking)
-    discharge = program.variables(
-        shape, least, stores.discharge_max_mw * stores.in_service * giving
-    )
+    giving = stores.in_service & np.ones(shape, dtype=np.bool_)
+    taking, least = giving, np.zeros(shape)
+    if directions is not None:
+        giving, taking = giving & directions, giving & ~directions
+        least = stores.discharge_min_mw * giving
+    charge = program.variables(shape, 0.0, stores.charge_max_mw * taking)
+    discharge = program.variables(shape, least, stores.discharge_max_mw * giving)
     energy = program.variables(shape, 0.0, stores.energy_max_mwh)
     spill = program.variables(shape, 0.0, periods.inflow_mw)
     flow = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,7 @@ def _minimum_times(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) ->
     units, hours = grid.generators, request.periods.hours
     for column, row in enumerate(rows):
         changes = np.flatnonzero(np.diff(on[:, column].astype(int))) + 1
-        for begin, end in zip(changes[:-1], changes[1:], strict=True):
+        for begin, end in pairwise(changes):
             runs = on[begin, column]
             least = units.min_up_h[row] if runs else units.min_down_h[row]
             lasted = (end - begin) * hours
