@@ -1,0 +1,73 @@
+# The same commands for people and CI. `make help` lists them.
+# Needs Python 3.11 with venv; everything else is installed below the checkout.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.8
+DAY ?= 2020-07-06
+ONCE ?=
+
+export LASCOPF_HOME ?= $(CURDIR)/.lascopf
+# uv reads the locked environment's place from here; a foreign active environment is not touched.
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+export UV_PYTHON_DOWNLOADS := never
+
+BIN := .venv/bin
+UV := .venv-uv/bin/uv
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test test-services lint format check clean clean-state
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install the locked environment into .venv
+
+# A pinned uv in an environment of its own: syncing .venv must not remove the tool that does it.
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; install it, or set PYTHON" >&2; exit 6; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv; install python3.11-venv" >&2; exit 6; }
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --locked --quiet --python $(PYTHON)
+	@touch $@
+
+demo: $(READY) ## the main job on real data; ONCE=1 ends by itself, DAY=YYYY-MM-DD takes another day
+	@$(BIN)/lascopf demo --day $(DAY) $(if $(ONCE),--once)
+
+up: $(READY) ## start PostgreSQL and Airflow and leave them running
+	@$(BIN)/lascopf up --detach
+
+down: $(READY) ## end them
+	@$(BIN)/lascopf down
+
+status: $(READY) ## how they are
+	@$(BIN)/lascopf status
+
+test: $(READY) ## all tests but those that need other servers
+	$(BIN)/pytest -m "not services and not benchmark"
+
+test-services: $(READY) ## tests against real servers (Docker)
+	$(BIN)/pytest -m services
+
+lint: $(READY) $(UV) ## ruff, mypy, import-linter, lock check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(UV) lock --check --quiet
+
+format: $(READY) ## put the code into ruff's form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test ## everything that CI checks
+
+clean: ## remove the environment and caches
+	rm -rf .venv .venv-uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+clean-state: ## forget everything that the platform stored on this machine
+	@test ! -x $(BIN)/lascopf || $(BIN)/lascopf down
+	rm -rf "$(LASCOPF_HOME)"
