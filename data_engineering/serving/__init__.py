@@ -1,0 +1,1 @@
+"""What people look at: summaries and reports, read from the stored results."""
