@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_engineering.cli.database_commands import migrate_stores
+from data_engineering.cli.demo_results import show_results
 from data_engineering.cli.errors import log_to_file
 from data_engineering.cli.output import Json, Output
 from data_engineering.cli.stack_commands import stay
 from data_engineering.model.time import parse_day
-from data_engineering.settings import Settings, get_settings
+from data_engineering.settings import get_settings
 
 if TYPE_CHECKING:
     from data_engineering.orchestration.airflow_config import Credentials
@@ -111,17 +112,3 @@ class TaskDisplay:
         if self.told.get(run.run_id) != line:
             self.told[run.run_id] = line
             self.output.progress(line)
-
-
-def show_results(settings: Settings, run: Run, login: Credentials, output: Output) -> None:
-    """Print the tables of the run, and where everything is."""
-    facts = {
-        "run_id": run.run_id,
-        "day": run.day,
-        "home": settings.home,
-        "airflow_url": login.url,
-        "user": login.user,
-        "password": login.password,
-    }
-    lines = [f"Airflow  {login.url}  user {login.user}  password {login.password}"]
-    output.done(facts, lines)
