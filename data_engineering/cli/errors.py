@@ -25,6 +25,14 @@ UNEXPECTED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 log = logging.getLogger(__name__)
 
 
+class _Signalled(BaseException):
+    """A signal asks us to end; like an interrupt it passes everything that cleans up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command of `arguments`; its exit code."""
     as_json = "--json" in arguments
@@ -32,6 +40,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         signal.signal(number, _leave)
     try:
         code = app(list(arguments), standalone_mode=False, prog_name="lascopf")
+        if code == INTERRUPTED:  # typer turns the interrupt into this
+            return _say("interrupted", INTERRUPTED, as_json)
         return code if isinstance(code, int) else 0
     except LascopfError as error:
         return _say(str(error), error.exit_code, as_json)
@@ -43,8 +53,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return _say(_wrong_settings(error), BAD_INPUT, as_json)
     except SettingsError as error:
         return _say(f"settings: {error}; correct the LASCOPF_ variable", BAD_INPUT, as_json)
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED, as_json)
+    except _Signalled as error:
+        return _say(f"ended by {error.signal.name}", 128 + error.signal, as_json)
     except BrokenPipeError:
         sys.stderr.close()  # the reader has had enough; there is nobody to tell
         return 0
@@ -77,8 +87,7 @@ def _log_path() -> Path:
 
 
 def _leave(number: int, frame: object) -> None:
-    """End like an interrupt does, so that everything on the way out is cleaned up."""
-    raise SystemExit(128 + number)
+    raise _Signalled(number)
 
 
 def _wrong_settings(error: ValidationError) -> str:
@@ -99,7 +108,7 @@ def _unexpected(error: Exception, as_json: bool) -> int:
 
 
 def _say(text: str, code: int, as_json: bool) -> int:
-    print(f"error: {text}" if code != INTERRUPTED else text, file=sys.stderr)  # noqa: T201
+    print(f"error: {text}" if code < 128 else text, file=sys.stderr)  # noqa: T201
     if as_json:
         write_json({"status": "error", "error": text, "exit_code": code})
     return code

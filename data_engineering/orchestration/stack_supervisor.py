@@ -39,6 +39,7 @@ from data_engineering.orchestration.stack_state import (
 )
 from data_engineering.settings import Settings, get_settings
 from data_engineering.storage import embedded
+from data_engineering.storage.database import open_engine
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,7 @@ def _start(supervisor: _Supervisor) -> None:
         url = embedded.start(settings.home).airflow_url
     else:
         url = settings.airflow_url.get_secret_value()
+        _check_database(url)
     env = airflow_config.environment(settings, url)
     _migrate(supervisor, env, url)
     supervisor.tell(doing="starting Airflow")
@@ -191,6 +193,15 @@ def _start(supervisor: _Supervisor) -> None:
         supervisor.spawn(name, command, env)
     supervisor.tell(components={name: child.pid for name, child in supervisor.children.items()})
     _await_health(supervisor)
+
+
+def _check_database(url: str) -> None:
+    """Ask the database of the settings for an answer, before Airflow fails on it at length."""
+    engine = open_engine(url)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _migrate(supervisor: _Supervisor, env: Mapping[str, str], url: str) -> None:
