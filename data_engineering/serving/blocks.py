@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,14 @@ def text_table(
         [shown_value(value, column.form) for value in frame[name].tolist()]
         for name, column in columns.items()
     ]
-    last = tuple(
-        shown_value(total[name], column.form) if name in total else ""
-        for name, column in columns.items()
-    ) if total else ()
+    last = (
+        tuple(
+            shown_value(total[name], column.form) if name in total else ""
+            for name, column in columns.items()
+        )
+        if total
+        else ()
+    )
     return TextTable(
         caption=caption,
         headings=tuple(column.heading for column in columns.values()),
@@ -108,8 +112,3 @@ def figure_json(figure: Any) -> str:
         sort_keys=True,
     )
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def first_rows(rows: Sequence[Any] | pd.DataFrame, count: int, what: str) -> str:
-    """How many of the rows are shown, where not all are."""
-    return f" The first {count} of {len(rows)} {what} are shown." if len(rows) > count else ""

@@ -13,6 +13,7 @@ from data_engineering.serving.blocks import Chart, TextTable, figure_json
 from data_engineering.serving.palette import SCALE
 
 HOUR = "%{x|%Y-%m-%d %H:%M}"
+STARTS = "Start of the interval (UTC)"
 INK = {"ink": True}
 """A trace with this `meta` takes the text's colour, which differs on light and dark paper."""
 
@@ -47,7 +48,9 @@ def times(values: pd.Series | pd.Index) -> list[str]:
     return [stamp.strftime("%Y-%m-%d %H:%M") for stamp in stamps]
 
 
-def edges(starts: Sequence[str] | pd.Series, values: pd.Series | npt.NDArray[Any], minutes: int) -> tuple[list[str], list[float]]:
+def edges(
+    starts: Sequence[str] | pd.Series, values: pd.Series | npt.NDArray[Any], minutes: int
+) -> tuple[list[str], list[float]]:
     """Interval values as the points of a step line that ends with the last interval's end."""
     stamps = list(pd.DatetimeIndex(starts))
     numbers = [float(value) for value in values]
@@ -95,7 +98,7 @@ def heat_map(
     figure.update_layout(hovermode="closest", margin={"l": 110, "r": 16, "t": 8, "b": 48})
     figure.update_yaxes(autorange="reversed", type="category", nticks=len(values) + 1)
     figure.update_yaxes(tickfont={"size": 9 if row_height < 16 else 11})
-    figure.update_xaxes(title="Start of the interval (UTC)", showgrid=False)
+    figure.update_xaxes(title=STARTS, showgrid=False)
     return figure
 
 
