@@ -179,6 +179,8 @@ class ProcessFailed(Permanent):
 class RunFailed(Permanent):
     """A pipeline run ended failed."""
 
+    exit_code = 5
+
     def __init__(self, dag_id: str, run_id: str, fact: str, where: str) -> None:
         super().__init__(f"run {run_id} of {dag_id} ended failed: {fact}; see {where}")
 

@@ -70,13 +70,20 @@ class Airflow:
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, str]:
         """State of every task of a run; a mapped task's copies are told apart by their index."""
-        path = f"dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances?limit=100"
-        states = {}
-        for item in self._call("GET", path)["task_instances"]:
-            index = item["map_index"]
-            name = item["task_id"] if index < 0 else f"{item['task_id']}[{index}]"
-            states[name] = item["state"] or "waiting"
-        return states
+        found = self._call("GET", f"{_tasks_path(dag_id, run_id)}?limit=100")["task_instances"]
+        return {_task_name(item): item["state"] or "waiting" for item in found}
+
+    def failures(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The failed tasks of a run, each with the error that its log ends with."""
+        path = _tasks_path(dag_id, run_id)
+        found = self._call("GET", f"{path}?limit=100&state=failed")["task_instances"]
+        reasons = {}
+        for item in found:
+            task, number = quote(item["task_id"]), item["try_number"]
+            query = urlencode({"map_index": item["map_index"], "full_content": "true"})
+            log = self._call("GET", f"{path}/{task}/logs/{number}?{query}")["content"]
+            reasons[_task_name(item)] = _last_error(log)
+        return reasons
 
     def caused_by(self, run: Run, dag_id: str) -> Run | None:
         """The run of `dag_id` that the asset events of `run` started, once there is one."""
@@ -159,7 +166,7 @@ def follow(
         interval: seconds between looks.
 
     Raises:
-        RunFailed: the run failed; the message names the failed tasks.
+        RunFailed: the run failed; the message has the failed tasks and why.
     """
     while True:
         check()
@@ -167,9 +174,10 @@ def follow(
         tasks = airflow.tasks(run.dag_id, run.run_id)
         show(now, tasks)
         if now.state == "failed":
-            failed = [name for name, state in tasks.items() if state == "failed"]
+            failed = airflow.failures(run.dag_id, run.run_id)
+            fact = "; ".join(f"task {name}: {reason}" for name, reason in failed.items())
             where = f"{airflow.url}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
-            raise RunFailed(run.dag_id, run.run_id, f"task {', '.join(failed) or '?'}", where)
+            raise RunFailed(run.dag_id, run.run_id, fact or "no task failed", where)
         if now.state == "success":
             return now
         time.sleep(interval)
@@ -206,6 +214,26 @@ def _run(item: Json) -> Run:
         item["conf"] or {},
         item.get("partition_key"),
     )
+
+
+def _tasks_path(dag_id: str, run_id: str) -> str:
+    return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id)}/taskInstances"
+
+
+def _task_name(item: Json) -> str:
+    index = item["map_index"]
+    return item["task_id"] if index < 0 else f"{item['task_id']}[{index}]"
+
+
+def _last_error(log: Any) -> str:
+    """The last error of a task's log, on one line."""
+    errors = [entry for entry in log if isinstance(entry, dict) and entry.get("level") == "error"]
+    if not errors:
+        return "ended without a word (killed?)"
+    details = errors[-1].get("error_detail") or []
+    if details:
+        return f"{details[0]['exc_type']}: {' '.join(str(details[0]['exc_value']).split())}"
+    return " ".join(str(errors[-1]["event"]).split())
 
 
 def _request(

@@ -136,12 +136,25 @@ def test_following_shows_every_look_and_ends_with_success():
     assert looks == [{"a": "waiting"}, {"a": "success"}]
 
 
-def test_a_failed_run_is_an_error_that_names_the_failed_task():
+def test_a_failed_run_is_an_error_that_says_which_task_failed_and_why():
+    failed = {"task_id": "b", "map_index": 2, "state": "failed", "try_number": 3}
+    error = {"exc_type": "BadInput", "exc_value": "day: no\ngood"}
+    log = [
+        {"event": "begin"},
+        {"level": "error", "event": "first"},
+        {"level": "error", "event": "Task failed with exception", "error_detail": [error]},
+        {"level": "info", "event": "end"},
+    ]
     answers = {
         RUN_PATH: (200, dag_run("failed")),
         RUN_PATH + "/taskInstances?limit=100": tasks(a="success", b="failed", c="upstream_failed"),
+        RUN_PATH + "/taskInstances?limit=100&state=failed": (200, {"task_instances": [failed]}),
+        RUN_PATH + "/taskInstances/b/logs/3?map_index=2&full_content=true": (200, {"content": log}),
     }
-    with served(answers) as (url, _), pytest.raises(RunFailed, match=r"task b;.*r%2B1"):
+    with (
+        served(answers) as (url, _),
+        pytest.raises(RunFailed, match=r"task b\[2\]: BadInput: day: no good; see .*r%2B1"),
+    ):
         trigger.follow(Airflow(url, "t"), RUN, lambda run, states: None)
 
 
