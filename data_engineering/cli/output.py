@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Exit codes: 0 done, 1 unexpected, 2 bad input, 3 checks failed, 4 a server does not answer "
-    "(try again later), 5 not solved or a run failed, 6 the machine or a server refuses (port, disk, credentials, "
-    "migration, a process that died), 130 interrupted."
+    "(try again later), 5 not solved or a run failed, 6 the machine or a server refuses (port, "
+    "disk, credentials, migration, a process that died), 130 interrupted."
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
