@@ -6,13 +6,16 @@ the batch fails as a whole, and the run with it.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Literal
 
 from data_engineering.model.columns import Column, Table
 from data_engineering.settings import Quality
+from data_engineering.validation.quality_checks import FACTS, OUTPUT
 
 Level = Literal["row", "batch"]
-QUALITY_CODES = [0, 1, 2, 3]
+LARGEST = sys.float_info.max
+"""Limit of a number that has no bound of its own: it must be finite."""
 
 
 def suite_name(table: Table) -> str:
@@ -20,119 +23,162 @@ def suite_name(table: Table) -> str:
     return f"{table.name}_suite"
 
 
-def expectations_for(table: Table, thresholds: Quality) -> list[Any]:
-    """Every expectation of a table's suite, each with its level and a name in `meta`."""
-    found: list[Any] = []
+def shape_expectations(table: Table) -> list[Any]:
+    """What a frame must be before its values can be looked at: columns, types, rows."""
+    from great_expectations import expectations as gxe
+
+    return [
+        gxe.ExpectTableColumnsToMatchSet(
+            column_set=[*(column.name for column in table.written), *FACTS],
+            exact_match=True,
+            meta=_meta("batch:columns", "batch", "the declared columns, each once"),
+        ),
+        _batch_at_most("fact_type_faults", 0.0, "the declared types"),
+        gxe.ExpectTableRowCountToBeBetween(
+            min_value=1, meta=_meta("batch:row_count", "batch", "at least one row")
+        ),
+    ]
+
+
+def suite_for(table: Table, thresholds: Quality, case_name: str) -> list[Any]:
+    """Every expectation of a table's suite; `meta` holds its name, level, columns and text."""
+    found = shape_expectations(table)
     for column in table.written:
         found += _declared(column)
-    names = {column.name for column in table.written}
     found += [
-        _at_most("fact_repeats_key", 0.0, "row", "one row for each key"),
-        _at_most("fact_known_too_early", 0.0, "row", "known no earlier than it happened"),
-        _batch_most("fact_out_of_order", 1.0 - thresholds.disorder_share, 0.0, 0.0),
-        _batch_at_most("fact_missing_share", 1.0 - thresholds.completeness),
-        _batch_at_most("fact_longest_gap_minutes", thresholds.gap_minutes),
+        _case(case_name),
+        _fact("fact_repeats_key", table.key, "one row for each key, of several the last"),
+        _fact("fact_outside_window", (str(table.time),), "within the batch's window"),
+        _fact("fact_known_too_early", ("available_at",), "known no earlier than it happened"),
+        _share("fact_out_of_order", 1.0 - thresholds.disorder_share, 0, 0, "rows in time order"),
+        _batch_at_most(
+            "fact_missing_share",
+            1.0 - thresholds.completeness,
+            f"{_percent(1.0 - thresholds.completeness)} of intervals missing at most",
+        ),
+        _batch_at_most(
+            "fact_longest_gap_minutes",
+            thresholds.gap_minutes,
+            f"no gap longer than {thresholds.gap_minutes:g} min",
+        ),
     ]
-    if "measurement_quality" in names:
-        found += [
-            _in_set("measurement_quality", QUALITY_CODES),
-            _batch_most("fact_good", thresholds.good_quality_share, 1.0, 1.0),
-        ]
-    if table.name == "power_measurements":
-        found += _physics(thresholds)
-    if table.name == "generator_measurements":
-        found.append(_capability("active_power_mw", thresholds))
-    return found
+    return found + _physics(table, thresholds)
 
 
-def _physics(thresholds: Quality) -> list[Any]:
-    return [
-        _batch_most(
+def _physics(table: Table, thresholds: Quality) -> list[Any]:
+    names = {column.name for column in table.written}
+    found: list[Any] = []
+    for name, share, low, high in (
+        (
             "voltage_magnitude",
             thresholds.voltage_share,
             thresholds.voltage_min_pu,
             thresholds.voltage_max_pu,
         ),
-        _batch_most("frequency_hz", 1.0, thresholds.frequency_min_hz, thresholds.frequency_max_hz),
-        _capability("active_power", thresholds),
-    ]
+        ("frequency_hz", 1.0, thresholds.frequency_min_hz, thresholds.frequency_max_hz),
+    ):
+        if name in names:
+            found.append(_share(name, share, low, high, f"{name} {_range(low, high)}"))
+    if "measurement_quality" in names:
+        found.append(_share("fact_good", thresholds.good_quality_share, 1, 1, "rows not bad"))
+    if table.name in OUTPUT:
+        margin = thresholds.capability_tolerance
+        text = f"at most the unit's capability + {_percent(margin)}"
+        found.append(
+            _fact("fact_share_of_capability", (OUTPUT[table.name],), text, limit=1.0 + margin)
+        )
+    if "confidence_lower_mw" in names:
+        found += [
+            _not_above("confidence_lower_mw", "forecasted_power_mw"),
+            _not_above("forecasted_power_mw", "confidence_upper_mw"),
+        ]
+    return found
 
 
 def _declared(column: Column) -> list[Any]:
     from great_expectations import expectations as gxe
 
     found: list[Any] = []
+    name, low, high = column.name, column.minimum, column.maximum
     if not column.nullable:
-        meta = _meta(f"not_null:{column.name}", "row", f"{column.name} is never null")
-        found.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name, meta=meta))
-    if column.minimum is not None or column.maximum is not None:
-        text = f"{column.name} {_range(column.minimum, column.maximum)}"
+        meta = _meta(f"not_null:{name}", "row", f"{name} is never null", name)
+        found.append(gxe.ExpectColumnValuesToNotBeNull(column=name, meta=meta))
+    if low is not None or high is not None or column.dtype == "float":
         found.append(
             gxe.ExpectColumnValuesToBeBetween(
-                column=column.name,
-                min_value=column.minimum,
-                max_value=column.maximum,
-                meta=_meta(f"bounds:{column.name}", "row", text),
+                column=name,
+                min_value=-LARGEST if low is None else low,
+                max_value=LARGEST if high is None else high,
+                meta=_meta(f"bounds:{name}", "row", f"{name} {_range(low, high)}", name),
             )
         )
     return found
 
 
-def _capability(column: str, thresholds: Quality) -> Any:
-    """Output at most the unit's capability with a tolerance for the meter."""
+def _case(case_name: str) -> Any:
     from great_expectations import expectations as gxe
 
-    text = f"{column} at most the unit's capability + {thresholds.capability_tolerance:.0%}"
+    meta = _meta("case:case_name", "row", f"case_name is {case_name}", "case_name")
+    return gxe.ExpectColumnValuesToBeInSet(column="case_name", value_set=[case_name], meta=meta)
+
+
+def _not_above(lower: str, upper: str) -> Any:
+    from great_expectations import expectations as gxe
+
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-        column_A="fact_capability_mw",
-        column_B=column,
+        column_A=upper,
+        column_B=lower,
         or_equal=True,
         ignore_row_if="either_value_is_missing",
-        meta=_meta(f"capability:{column}", "row", text),
+        meta=_meta(f"order:{lower}", "row", f"{lower} at most {upper}", lower, upper),
     )
 
 
-def _in_set(column: str, values: list[int]) -> Any:
+def _fact(fact: str, columns: tuple[str, ...], text: str, limit: float = 0.0) -> Any:
+    """A fact of each row; `columns` are those that tell a reader what is wrong."""
     from great_expectations import expectations as gxe
 
-    meta = _meta(f"codes:{column}", "row", f"{column} one of {values}")
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=values, meta=meta)
+    meta = _meta(f"row:{_short(fact)}", "row", text, *columns)
+    return gxe.ExpectColumnValuesToBeBetween(column=fact, max_value=limit, meta=meta)
 
 
-def _at_most(column: str, limit: float, level: Level, text: str) -> Any:
-    from great_expectations import expectations as gxe
-
-    meta = _meta(column.replace("_", ":", 1), level, text)
-    return gxe.ExpectColumnValuesToBeBetween(column=column, max_value=limit, meta=meta)
-
-
-def _batch_most(column: str, share: float, low: float, high: float) -> Any:
+def _share(column: str, share: float, low: float, high: float, text: str) -> Any:
     """At least `share` of the rows that have a value within the limits."""
     from great_expectations import expectations as gxe
 
-    text = f"{column} {_range(low, high)} in {share:.0%} of rows"
+    text = f"{text} in {_percent(share)} of rows"
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         min_value=low,
         max_value=high,
         mostly=share,
-        meta=_meta(f"share:{column}", "batch", text),
+        meta=_meta(f"share:{_short(column)}", "batch", text, column),
     )
 
 
-def _batch_at_most(column: str, limit: float) -> Any:
+def _batch_at_most(fact: str, limit: float, text: str) -> Any:
     """A fact of the batch, the same in every row."""
     from great_expectations import expectations as gxe
 
-    meta = _meta(f"batch:{column}", "batch", f"{column} at most {limit:g}")
-    return gxe.ExpectColumnMaxToBeBetween(column=column, max_value=limit, meta=meta)
+    meta = _meta(f"batch:{_short(fact)}", "batch", text)
+    return gxe.ExpectColumnMaxToBeBetween(column=fact, max_value=limit, meta=meta)
 
 
-def _meta(name: str, level: Level, text: str) -> dict[str, str]:
-    return {"name": name, "level": level, "expected": text}
+def _meta(name: str, level: Level, text: str, *columns: str) -> dict[str, Any]:
+    return {"name": name, "level": level, "expected": text, "columns": list(columns)}
+
+
+def _short(column: str) -> str:
+    return column.removeprefix("fact_")
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.6g} %"
 
 
 def _range(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return "finite"
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
+from pandas.api.types import infer_dtype
 
-from data_engineering.model.columns import Table
+from data_engineering.model.columns import Column, Dtype, Table
 
-_KINDS = {
+_KINDS: dict[Dtype, str] = {
     "text": "O",
     "uuid": "O",
     "json": "O",
@@ -18,23 +19,45 @@ _KINDS = {
     "timestamp": "M",
 }
 """NumPy kinds that a column of a declared type may have."""
+_VALUES = {"text": "string", "date": "date"}
+"""What pandas infers the values of an object column of a declared type to be."""
 
 
-def schema_faults(table: Table, frame: pd.DataFrame) -> list[str]:
-    """How a frame differs from its table: columns missing, not declared, or of another type.
-
-    A column without any value may have any type where null is allowed.
-    """
-    declared = {column.name: column for column in table.written}
+def column_faults(table: Table, frame: pd.DataFrame) -> list[str]:
+    """Columns that are missing, not declared, or there twice."""
+    declared = [column.name for column in table.written]
     faults = [f"column {name} is missing" for name in declared if name not in frame]
     faults += [f"column {name} is not declared" for name in frame if name not in declared]
-    for name in frame.columns.intersection(list(declared)):
-        column = declared[name]
-        if column.nullable and frame[name].isna().all():
-            continue
-        kind = getattr(frame[name].dtype, "kind", "O")
-        if kind not in _KINDS[column.dtype]:
-            faults.append(f"column {name} is {frame[name].dtype}, declared {column.dtype}")
-        elif column.dtype == "timestamp" and getattr(frame[name].dt, "tz", None) is None:
-            faults.append(f"column {name} has no time zone, declared {column.dtype}")
-    return faults
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    return faults + [f"column {name} is there more than once" for name in twice]
+
+
+def type_faults(table: Table, frame: pd.DataFrame) -> list[str]:
+    """Declared columns whose values are of another type.
+
+    A column without any value may have any type: whether it may be null is for the suite to say.
+    Whole numbers that pandas holds as floats, as it does beside nulls, are integers.
+    """
+    unique = frame.loc[:, ~frame.columns.duplicated(keep=False)]
+    found = [
+        (column, _found_type(column, unique[column.name]))
+        for column in table.written
+        if column.name in unique
+    ]
+    return [f"column {c.name} is {found}, declared {c.dtype}" for c, found in found if found]
+
+
+def _found_type(column: Column, values: pd.Series) -> str | None:
+    """The type of the values where it is not the declared one, else None."""
+    present = values.dropna()
+    if present.empty:
+        return None
+    kind = getattr(values.dtype, "kind", "O")
+    if column.dtype == "integer" and kind == "f":
+        return None if (present % 1 == 0).all() else "fractional"
+    if kind not in _KINDS[column.dtype]:
+        return str(values.dtype)
+    if column.dtype == "timestamp" and getattr(values.dt, "tz", None) is None:
+        return "without time zone"
+    inferred = infer_dtype(present)
+    return inferred if inferred != _VALUES.get(column.dtype, inferred) else None
