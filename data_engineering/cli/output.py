@@ -107,7 +107,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) < 1e15 else f"{value:g}"
+        rounded = round(value, 2) + 0.0  # the sum turns -0.0 into 0.0
+        return f"{rounded:,.2f}" if abs(value) < 1e15 else f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

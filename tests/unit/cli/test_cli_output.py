@@ -61,8 +61,9 @@ def test_progress_goes_to_standard_error(capsys):
 
 
 def test_a_table_that_is_piped_is_whole(capsys):
-    print_table("", ["name", "value"], [("x" * 300, 1234.5), ("[bold]y", None)])
+    print_table("", ["name", "value"], [("x" * 300, 1234.5), ("[bold]y", None), ("", -1e-9)])
     said = capsys.readouterr().out
     assert "x" * 300 in said
     assert "1,234.50" in said
     assert "[bold]y" in said
+    assert "-0.00" not in said
