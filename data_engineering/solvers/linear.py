@@ -112,8 +112,20 @@ class LinearProgram:
         relative_gap: float = 0.0,
         time_limit_seconds: float = 3_600.0,
         progress: Callable[[str], None] | None = None,
+        relaxed: bool = False,
+        fixed: tuple[Ints, Floats] | None = None,
+        first: Floats | None = None,
     ) -> Solution:
-        """Solve by HiGHS, single-threaded with a fixed seed, so that a run can be repeated."""
+        """Solve by HiGHS, single-threaded with a fixed seed, so that a run can be repeated.
+
+        Args:
+            relative_gap: a mixed-integer program ends at this gap.
+            time_limit_seconds: and at this time at the latest.
+            progress: called with a line of text as a mixed-integer program runs.
+            relaxed: take integers as continuous.
+            fixed: columns and the values they keep.
+            first: a known solution to begin from, one value for each column.
+        """
         import highspy
 
         started = time.perf_counter()
@@ -122,15 +134,22 @@ class LinearProgram:
         solver.setOptionValue("threads", 1)
         solver.setOptionValue("mip_rel_gap", relative_gap)
         solver.setOptionValue("time_limit", time_limit_seconds)
-        solver.passModel(self._highs(highspy))
-        whole = any(block.any() for block in self.integer)
+        whole = not relaxed and any(block.any() for block in self.integer)
+        solver.passModel(self._highs(highspy, whole))
+        if fixed is not None:
+            columns, values = fixed[0].ravel().astype(np.int32), fixed[1].ravel()
+            solver.changeColsBounds(len(columns), columns, values, values)
+        if first is not None:
+            known = highspy.HighsSolution()
+            known.col_value = first
+            solver.setSolution(known)
         history: list[tuple[float, float, float, float]] = []
         if whole:
             solver.cbMipLogging.subscribe(lambda event: _record(event, history, progress))
         solver.run()
         return self._read(solver, highspy, whole, tuple(history), time.perf_counter() - started)
 
-    def _highs(self, highspy: Any) -> Any:
+    def _highs(self, highspy: Any, whole: bool) -> Any:
         rows, columns, values = (
             np.concatenate([entry[k] for entry in self.entries]) for k in range(3)
         )
@@ -146,8 +165,8 @@ class LinearProgram:
         program.a_matrix_.start_ = matrix.indptr
         program.a_matrix_.index_ = matrix.indices
         program.a_matrix_.value_ = matrix.data
-        integer = np.concatenate(self.integer)
-        if integer.any():
+        if whole:
+            integer = np.concatenate(self.integer)
             kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
             program.integrality_ = [kinds[int(flag)] for flag in integer]
         return program
@@ -190,7 +209,7 @@ def _record(
     progress: Callable[[str], None] | None,
 ) -> None:
     seen = event.data_out
-    if not np.isfinite(seen.mip_primal_bound):
+    if not np.isfinite([seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap]).all():
         return
     history.append((seen.running_time, seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap))
     if progress is not None:
