@@ -100,7 +100,7 @@ def shown_value(value: Any, form: str = "") -> str:
     if not form:
         return str(value)
     text = format(value, form)
-    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+    return text[1:] if text[:1] in ("-", "+") and not text.strip("-+0.,e") else text
 
 
 def figure_json(figure: Any) -> str:

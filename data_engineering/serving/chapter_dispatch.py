@@ -12,13 +12,13 @@ from data_engineering.serving.facts import Facts
 from data_engineering.serving.figures import (
     HOUR,
     INK,
-    STARTS,
     by_interval,
     chart,
     edges,
     heat_map,
     lines,
     new_figure,
+    over_time,
     times,
 )
 from data_engineering.serving.palette import (
@@ -56,7 +56,7 @@ def _stack(facts: Facts, power: pd.DataFrame) -> Chart:
     figure = new_figure(460, barmode="relative", bargap=0)
     stamps, width = times(power.columns), facts.minutes * 60_000
     for fuel in fuel_order(power.index):
-        values = power.loc[fuel]
+        values = power.T[fuel]
         if values.abs().max() > NEGLIGIBLE_MW:
             figure.add_bar(
                 x=stamps,
@@ -79,7 +79,7 @@ def _stack(facts: Facts, power: pd.DataFrame) -> Chart:
             hovertemplate="%{y:,.0f} MW",
         )
     figure.update_yaxes(title="MW", tickformat=",.0f")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, power.columns, facts.minutes)
     wide = power.T.reset_index()
     columns = {"interval_start": Column("Interval (UTC)")}
     columns |= {fuel: Column(f"{fuel}, MW", ",.0f") for fuel in fuel_order(power.index)}
@@ -122,7 +122,8 @@ def cost_chapter(facts: Facts) -> Section:
     return Section(
         "cost",
         "Cost and reserve",
-        "Violations are the penalties for load not served, spilled power, overloads and missing reserve.",
+        "Violations are the penalties for load not served, power spilled, overloads and reserve "
+        "that is missing.",
         (_cost_chart(facts), _reserve_chart(facts)),
     )
 
@@ -142,7 +143,7 @@ def _cost_chart(facts: Facts) -> Chart:
             hovertemplate="%{y:,.0f} USD",
         )
     figure.update_yaxes(title="USD", tickformat=",.0f")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, facts.intervals["interval_start"], facts.minutes)
     columns = {
         "start UTC": Column("Interval (UTC)"),
         "load MW": Column("Load, MW", ",.0f"),
@@ -170,7 +171,7 @@ def _reserve_chart(facts: Facts) -> Chart:
     }
     lines(figure, rows, traces, facts.minutes, "MW")
     figure.update_yaxes(title="MW", tickformat=",.0f", rangemode="tozero")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, rows["interval_start"], facts.minutes)
     columns = {
         "interval_start": Column("Interval (UTC)"),
         "reserve_required_mw": Column("Required, MW", ",.1f"),
@@ -205,7 +206,7 @@ def _units_on(facts: Facts, rows: pd.DataFrame) -> Chart:
         if kind in on.index:
             figure.add_bar(
                 x=times(on.columns),
-                y=on.loc[kind].to_list(),
+                y=on.T[kind].to_list(),
                 width=facts.minutes * 60_000,
                 offset=0,
                 name=kind,
@@ -213,7 +214,7 @@ def _units_on(facts: Facts, rows: pd.DataFrame) -> Chart:
                 hovertemplate="%{y} on",
             )
     figure.update_yaxes(title="Units on", tickformat="d")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, on.columns, facts.minutes)
     wide = on.T.reset_index()
     starts = rows[rows["start_cost_usd"] > 0.0].groupby("interval_start").size()
     wide["starts"] = wide["interval_start"].map(starts).fillna(0).astype(int)
@@ -242,7 +243,7 @@ def _unit_loading(rows: pd.DataFrame) -> Chart:
     )
     off = rows["generator_id"].nunique() - len(loading)
     table = text_table(_unit_rows(rows), "Switched units over the horizon", UNIT_COLUMNS)
-    caption = f"Blank cells: the unit is off. {off} units are off in every interval and not drawn."
+    caption = f"Blank cells: the unit is off. Units that are off throughout and not drawn: {off}."
     return chart("unit-loading", "Loading of the units on", caption, figure, table)
 
 
@@ -271,7 +272,8 @@ def _unit_rows(rows: pd.DataFrame) -> pd.DataFrame:
         "cost_usd": ("cost_usd", "sum"),
     }
     named |= {name: (name, "sum") for name in ("at_pmin", "at_pmax", "ramp_limited")}
-    return counted.groupby("generator_id", sort=True).agg(**named).reset_index()
+    table: pd.DataFrame = counted.groupby("generator_id", sort=True).agg(**named).reset_index()
+    return table
 
 
 def storage_chapter(facts: Facts) -> Section:
@@ -324,7 +326,9 @@ def _storage_chart(facts: Facts, rows: pd.DataFrame) -> Chart:
             )
     figure.update_yaxes(title="MW", row=1, col=1)
     figure.update_yaxes(title="MWh", rangemode="tozero", row=2, col=1)
+    over_time(figure, rows["interval_start"], facts.minutes)
     figure.update_xaxes(title="UTC", row=2, col=1)
+    figure.update_xaxes(title=None, row=1, col=1)
     columns = {
         "interval_start": Column("Interval (UTC)"),
         "generator_id": Column("Store"),
@@ -352,7 +356,7 @@ def curtailment_chapter(facts: Facts) -> Section:
     for fuel in fuel_order(lost.index):
         figure.add_bar(
             x=times(lost.columns),
-            y=lost.loc[fuel].round(4).to_list(),
+            y=lost.T[fuel].round(4).to_list(),
             width=facts.minutes * 60_000,
             offset=0,
             name=fuel,
@@ -360,7 +364,7 @@ def curtailment_chapter(facts: Facts) -> Section:
             hovertemplate="%{y:,.1f} MW",
         )
     figure.update_yaxes(title="MW not used", tickformat=",.0f")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, lost.columns, facts.minutes)
     columns = {"interval_start": Column("Interval (UTC)")}
     columns |= {fuel: Column(f"{fuel}, MW", ",.1f") for fuel in fuel_order(lost.index)}
     table = text_table(lost.T.reset_index(), "Curtailed power in each interval", columns)

@@ -65,8 +65,8 @@ def _loading(base: pd.DataFrame) -> Chart:
     }
     table = text_table(order.reset_index(), "Loading of each branch over the horizon", columns)
     caption = (
-        f"The {len(shown)} branches of {len(order)} with the greatest loading, in the optimisation; "
-        "the table has all."
+        f"The {len(shown)} branches of {len(order)} with the greatest loading "
+        "in the optimisation; the table has all."
     )
     return chart("branch-loading", "Loading of branches", caption, figure, table)
 
@@ -85,7 +85,7 @@ def _binding(facts: Facts) -> TextTable:
     }
     caption = "Branches at their limit; congestion cost is shadow price times flow."
     if rows.empty:
-        return text_table(rows, "Branches at their limit: none in any interval.", columns)
+        return text_table(rows, "No branch is at its limit in any interval.", columns)
     total = {"branch": "All", "congestion USD": rows["congestion USD"].sum()}
     return text_table(rows, caption, columns, total)
 
@@ -155,7 +155,7 @@ def _ac_chart(facts: Facts, rows: pd.DataFrame) -> Chart:
             col=place,
         )
     figure = panels.update_layout(new_figure(520).layout)
-    figure.update_layout(legend={"y": -0.1, "yanchor": "top"}, margin={"t": 32})
+    figure.update_layout(legend={"y": -0.1, "yanchor": "top"}, margin={"t": 64})
     figure.update_annotations(font_size=13)
     columns = {
         "interval_start": Column("Interval (UTC)"),

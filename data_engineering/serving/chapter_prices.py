@@ -13,11 +13,11 @@ from data_engineering.serving.facts import Facts
 from data_engineering.serving.figures import (
     HOUR,
     INK,
-    STARTS,
     chart,
     edges,
     heat_map,
     new_figure,
+    over_time,
 )
 from data_engineering.serving.palette import (
     BLUE,
@@ -106,7 +106,7 @@ def _over_time(facts: Facts, priced: pd.DataFrame, means: pd.DataFrame) -> Chart
             hovertemplate="%{y:,.2f} USD/MWh",
         )
     figure.update_yaxes(title="USD/MWh", tickformat=",.0f")
-    figure.update_xaxes(title=STARTS)
+    over_time(figure, priced["interval_start"], facts.minutes)
     columns = {
         "start UTC": Column("Interval (UTC)"),
         "min USD/MWh": Column("Lowest, USD/MWh", ",.2f"),
@@ -123,14 +123,14 @@ def _over_time(facts: Facts, priced: pd.DataFrame, means: pd.DataFrame) -> Chart
 def _selected(means: pd.DataFrame) -> dict[str, str]:
     """Buses worth a line of their own, each once, and why."""
     picks = {
-        "dearest on average": means["mean"].idxmax(),
-        "cheapest on average": means["mean"].idxmin(),
-        "greatest load": means["load"].idxmax(),
-        "widest range": (means["high"] - means["low"]).idxmax(),
+        "dearest on average": int(means["mean"].argmax()),
+        "cheapest on average": int(means["mean"].argmin()),
+        "greatest load": int(means["load"].argmax()),
+        "widest range": int((means["high"] - means["low"]).argmax()),
     }
     chosen: dict[str, str] = {}
     for label, row in picks.items():
-        chosen.setdefault(str(means.loc[row, "bus_id"]), label)
+        chosen.setdefault(str(means["bus_id"].iloc[row]), label)
     return chosen
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,19 @@ def new_figure(height: int, **layout: Any) -> Any:
     figure.update_layout(
         template=go.layout.Template(),
         height=height,
-        margin={"l": 64, "r": 16, "t": 16, "b": 48},
+        margin={"l": 72, "r": 16, "t": 56, "b": 48},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "traceorder": "normal",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+        },
         hovermode="x unified",
         hoverlabel={"namelength": -1},
         **layout,
@@ -48,8 +57,15 @@ def times(values: pd.Series | pd.Index) -> list[str]:
     return [stamp.strftime("%Y-%m-%d %H:%M") for stamp in stamps]
 
 
+def over_time(figure: Any, starts: pd.Series | pd.Index, minutes: int) -> None:
+    """Give a chart over the intervals its axis, from the first start to the last end."""
+    stamps = pd.DatetimeIndex(starts)
+    span = pd.DatetimeIndex([stamps.min(), stamps.max() + pd.Timedelta(minutes=minutes)])
+    figure.update_xaxes(title=STARTS, range=times(span))
+
+
 def edges(
-    starts: Sequence[str] | pd.Series, values: pd.Series | npt.NDArray[Any], minutes: int
+    starts: pd.Series, values: pd.Series | npt.NDArray[Any], minutes: int
 ) -> tuple[list[str], list[float]]:
     """Interval values as the points of a step line that ends with the last interval's end."""
     stamps = list(pd.DatetimeIndex(starts))
@@ -79,7 +95,7 @@ def heat_map(
         row_height: pixels of a row.
         scale: Plotly's name of the colour scale.
     """
-    height = max(180, 110 + row_height * len(values))
+    height = max(200, 120 + row_height * len(values))
     figure = new_figure(height)
     low, high = bounds
     figure.add_heatmap(
@@ -95,7 +111,7 @@ def heat_map(
         xgap=1,
         ygap=1,
     )
-    figure.update_layout(hovermode="closest", margin={"l": 110, "r": 16, "t": 8, "b": 48})
+    figure.update_layout(hovermode="closest", margin={"l": 110, "r": 16, "t": 32, "b": 48})
     figure.update_yaxes(autorange="reversed", type="category", nticks=len(values) + 1)
     figure.update_yaxes(tickfont={"size": 9 if row_height < 16 else 11})
     figure.update_xaxes(title=STARTS, showgrid=False)

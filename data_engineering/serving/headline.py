@@ -151,7 +151,8 @@ def _alternating_current(facts: Facts) -> list[Finding]:
     loading = rows["ac_max_loading_percent"].max()
     if loading > 100.0:
         count = int((rows["ac_max_loading_percent"] > 100.0).sum())
-        text = f"With AC flows a branch is loaded to {loading:,.1f} %; above 100 % in {count} intervals."
+        text = f"With AC flows a branch is loaded to {loading:,.1f} %; "
+        text += f"branches are above 100 % in {count} intervals."
         found.append(Finding("warn", text))
     outside = voltages_outside(facts)
     if outside:

@@ -14,7 +14,7 @@
 
   const draw = (width) => {
     const style = getComputedStyle(document.documentElement);
-    const [ink, grid, paper] = ["--ink", "--grid", "--paper"].map((name) =>
+    const [ink, grid, paper, soft] = ["--ink", "--grid", "--paper", "--soft"].map((name) =>
       style.getPropertyValue(name).trim(),
     );
     for (const { target, source } of figures) {
@@ -25,6 +25,7 @@
         }
       }
       layout.font = { ...layout.font, color: ink, family: style.fontFamily };
+      layout.modebar = { ...layout.modebar, color: soft, activecolor: ink };
       layout.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { color: ink } };
       for (const name of Object.keys(layout)) {
         if (/^[xy]axis\d*$/.test(name)) {
