@@ -76,7 +76,8 @@ def metric_of(result: Any, row_count: int) -> Metric:
     else:  # a fact of the batch
         rows, value = row_count, found.get("observed_value")
         nothing = value is None
-        observed = float(len(value) if isinstance(value, list) else value or 0)
+        fact = len(value) if isinstance(value, list) else value
+        observed = float("nan") if fact is None else float(fact)
     columns = meta["columns"]
     return Metric(
         name=meta["name"],
@@ -158,9 +159,10 @@ def rejected_rows(
 
     Equal rows with equal reasons are one row.
     """
+    rows = frame.loc[list(reasons)].to_dict("records") if reasons else []
     texts = [
         json.dumps({name: _plain(value) for name, value in row.items()}, sort_keys=True)
-        for row in frame.loc[list(reasons)].to_dict("records")
+        for row in rows
     ]
     return pd.DataFrame(
         {

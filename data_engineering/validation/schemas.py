@@ -24,27 +24,29 @@ _VALUES = {"text": "string", "date": "date"}
 
 
 def column_faults(table: Table, frame: pd.DataFrame) -> list[str]:
-    """Columns that are missing, not declared, or there twice."""
+    """Columns that are missing or not declared."""
     declared = [column.name for column in table.written]
     faults = [f"column {name} is missing" for name in declared if name not in frame]
-    faults += [f"column {name} is not declared" for name in frame if name not in declared]
-    twice = frame.columns[frame.columns.duplicated()].unique()
-    return faults + [f"column {name} is there more than once" for name in twice]
+    return faults + [f"column {name} is not declared" for name in frame if name not in declared]
 
 
 def type_faults(table: Table, frame: pd.DataFrame) -> list[str]:
-    """Declared columns whose values are of another type.
+    """Declared columns whose values are of another type, and columns that are there twice.
 
     A column without any value may have any type: whether it may be null is for the suite to say.
     Whole numbers that pandas holds as floats, as it does beside nulls, are integers.
     """
+    twice = frame.columns[frame.columns.duplicated()].unique()
     unique = frame.loc[:, ~frame.columns.duplicated(keep=False)]
     found = [
         (column, _found_type(column, unique[column.name]))
         for column in table.written
         if column.name in unique
     ]
-    return [f"column {c.name} is {found}, declared {c.dtype}" for c, found in found if found]
+    return [
+        *(f"column {name} is there more than once" for name in twice),
+        *(f"column {c.name} is {kind}, declared {c.dtype}" for c, kind in found if kind),
+    ]
 
 
 def _found_type(column: Column, values: pd.Series) -> str | None:
