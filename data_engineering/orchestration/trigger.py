@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -155,6 +155,7 @@ def follow(
     show: Callable[[Run, dict[str, str]], None],
     check: Callable[[], None] = lambda: None,
     interval: float = 0.7,
+    patience: float = 30.0,
 ) -> Run:
     """Wait for the end of a run.
 
@@ -164,22 +165,26 @@ def follow(
         show: given the run and the states of its tasks after every look.
         check: called before every look; raises when waiting makes no sense any more.
         interval: seconds between looks.
+        patience: seconds for which Airflow may be silent.
 
     Raises:
         RunFailed: the run failed; the message has the failed tasks and why.
+        AirflowUnavailable: it was silent for too long.
     """
+    heard = time.monotonic()
     while True:
         check()
-        now = airflow.run(run.dag_id, run.run_id)
-        tasks = airflow.tasks(run.dag_id, run.run_id)
-        show(now, tasks)
-        if now.state == "failed":
-            failed = airflow.failures(run.dag_id, run.run_id)
-            fact = "; ".join(f"task {name}: {reason}" for name, reason in failed.items())
-            where = f"{airflow.url}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
-            raise RunFailed(run.dag_id, run.run_id, fact or "no task failed", where)
-        if now.state == "success":
-            return now
+        try:
+            now = airflow.run(run.dag_id, run.run_id)
+            show(now, airflow.tasks(run.dag_id, run.run_id))
+            if now.state == "failed":
+                raise _failed(airflow, run)
+            if now.state == "success":
+                return now
+            heard = time.monotonic()
+        except AirflowUnavailable:
+            if time.monotonic() - heard > patience:
+                raise
         time.sleep(interval)
 
 
@@ -198,12 +203,20 @@ def await_caused(
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         check()
-        caused = airflow.caused_by(run, dag_id)
-        if caused is not None:
-            return caused
+        with suppress(AirflowUnavailable):
+            caused = airflow.caused_by(run, dag_id)
+            if caused is not None:
+                return caused
         time.sleep(0.5)
     fact = f"no run of {dag_id} followed its asset within {seconds:.0f} s"
     raise RunFailed(run.dag_id, run.run_id, fact, f"{airflow.url}/assets")
+
+
+def _failed(airflow: Airflow, run: Run) -> RunFailed:
+    failed = airflow.failures(run.dag_id, run.run_id)
+    fact = "; ".join(f"task {name}: {reason}" for name, reason in failed.items())
+    where = f"{airflow.url}/dags/{run.dag_id}/runs/{quote(run.run_id)}"
+    return RunFailed(run.dag_id, run.run_id, fact or "no task failed", where)
 
 
 def _run(item: Json) -> Run:

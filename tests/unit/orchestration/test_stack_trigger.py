@@ -158,6 +158,18 @@ def test_a_failed_run_is_an_error_that_says_which_task_failed_and_why():
         trigger.follow(Airflow(url, "t"), RUN, lambda run, states: None)
 
 
+def test_following_outlasts_a_short_silence_but_not_a_long_one():
+    answers = {
+        RUN_PATH: [(503, {}), (200, dag_run("success"))],
+        RUN_PATH + "/taskInstances?limit=100": tasks(a="success"),
+    }
+    with served(answers) as (url, _):
+        airflow = Airflow(url, "t")
+        assert trigger.follow(airflow, RUN, lambda run, states: None, interval=0).state == "success"
+    with pytest.raises(AirflowUnavailable):
+        trigger.follow(airflow, RUN, lambda run, states: None, interval=0, patience=0)
+
+
 def test_following_stops_when_the_check_says_so():
     def gone():
         raise RuntimeError("stack ended")
