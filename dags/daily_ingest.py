@@ -39,15 +39,15 @@ with DAG(
 
     @task
     def extract(source: str, **context) -> dict:
-        return run("daily_ingest", "extract", context, day(context), source)
+        return run("orchestration.daily_ingest", "extract", context, day(context), source)
 
     @task
     def validate(**context) -> dict:
-        return run("daily_ingest", "validate", context, day(context))
+        return run("orchestration.daily_ingest", "validate", context, day(context))
 
     @task
     def transform(**context) -> dict:
-        return run("daily_ingest", "transform", context, day(context))
+        return run("orchestration.daily_ingest", "transform", context, day(context))
 
     @task(outlets=[INGESTED_DAY])
     def publish(facts: dict, *, outlet_events) -> None:

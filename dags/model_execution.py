@@ -33,23 +33,23 @@ with DAG(
         params, dag_run = context["params"], context["dag_run"]
         wanted = {name: params[name] for name in ("case", "horizon", "commitment", "solver")}
         origin = {"run_type": str(dag_run.run_type), "run_id": dag_run.run_id}
-        return run("model_execution", "plan", context, day(context), wanted, origin)
+        return run("orchestration.model_execution", "plan", context, day(context), wanted, origin)
 
     @task
     def commit(spec: dict, **context) -> dict:
-        return run("model_execution", "commit", context, spec)
+        return run("orchestration.model_execution", "commit", context, spec)
 
     @task
     def dispatch(spec: dict, **context) -> dict:
-        return run("model_execution", "dispatch", context, spec)
+        return run("orchestration.model_execution", "dispatch", context, spec)
 
     @task
     def verify(spec: dict, **context) -> dict:
-        return run("model_execution", "verify", context, spec)
+        return run("orchestration.model_execution", "verify", context, spec)
 
     @task
     def report(spec: dict, **context) -> dict:
-        return run("model_execution", "report", context, spec)
+        return run("serving.publish", "report", context, spec)
 
     spec = plan()
     commit(spec) >> dispatch(spec) >> verify(spec) >> report(spec)

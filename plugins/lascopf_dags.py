@@ -38,11 +38,9 @@ def day(context: Mapping[str, Any]) -> date:
     return import_module("data_engineering.orchestration.steps").asked_day(context)
 
 
-def run(
-    pipeline: str, function: str, context: Mapping[str, Any], *arguments: Any
-) -> dict[str, Any]:
-    """Run one function of `data_engineering.orchestration.<pipeline>` as a journalled step."""
+def run(module: str, function: str, context: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
+    """Run one function of `data_engineering.<module>` as a journalled step."""
     steps = import_module("data_engineering.orchestration.steps")
-    module = import_module(f"data_engineering.orchestration.{pipeline}")
+    owner = import_module(f"data_engineering.{module}")
     step = steps.Step.from_context(context)
-    return steps.run_step(step, module.ROLE, getattr(module, function), *arguments)
+    return steps.run_step(step, owner.ROLE, getattr(owner, function), *arguments)

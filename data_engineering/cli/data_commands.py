@@ -73,25 +73,29 @@ def solve(
     """Commit, dispatch, verify and store a day that was ingested, and write its report."""
     from data_engineering.orchestration.model_execution import solve_day
     from data_engineering.runtime import open_runtime
+    from data_engineering.serving.publish import report as write_report
 
     log_to_file()
     asked, output = parse_day(day, "--day"), Output(as_json=json)
     name = case or get_settings().case_name
     with output.working(f"solving {name} on {day}"), open_runtime() as runtime:
         facts = solve_day(runtime, name, asked, horizon, commitment.value, output.progress)
+        output.progress("report")
+        spec = {"case": name, "day": day, "execution_id": facts["execution_id"]}
+        facts["report"] = write_report(runtime, spec)["report"]
     output.done(facts, _lines(facts))
 
 
 def report(day: Day, case: Case = None, json: Json = False) -> None:
     """Write the report of a day's newest execution again, from the stored results."""
-    from data_engineering.orchestration.model_execution import report_day
     from data_engineering.runtime import open_runtime
+    from data_engineering.serving.publish import report as write_report
 
     log_to_file()
     asked, output = parse_day(day, "--day"), Output(as_json=json)
     name = case or get_settings().case_name
     with output.working(f"reporting {name} on {day}"), open_runtime() as runtime:
-        facts = report_day(runtime, name, asked)
+        facts = write_report(runtime, {"case": name, "day": asked.isoformat()})
     output.done(facts, _lines(facts))
 
 

@@ -17,14 +17,15 @@ def show_results(settings: Settings, run: Run, login: Credentials, output: Outpu
     """Print the tables of a finished run and where its files, databases and pages are."""
     from data_engineering.runtime import open_runtime, store_urls
     from data_engineering.serving import summary
+    from data_engineering.serving.publish import report_key
     from data_engineering.serving.results import load_execution
     from data_engineering.storage.database import redact
 
     day = parse_day(run.day or "")
     with open_runtime(settings) as runtime:
         found = load_execution(runtime.metadata, settings.case_name, day)
-        key = f"reports/{settings.case_name}/{day.isoformat()}/{found.execution['execution_id']}"
-        report = runtime.objects.local_path(f"{key}.html") or runtime.objects.uri(f"{key}.html")
+        key = report_key(settings.case_name, day, str(found.execution["execution_id"]))
+        report = runtime.objects.local_path(key) or runtime.objects.uri(key)
     tables = {
         "Hourly cost": summary.hourly_cost(found.tables),
         "Dispatch by fuel": summary.dispatch_by_fuel(found.tables),

@@ -263,7 +263,7 @@ def _cleaned(runtime: Runtime, source: Source, day: date) -> pd.DataFrame:
     )
     if len(result.rejected):
         batch = Batch(runtime.settings.case_name, day)
-        reasons = result.rejected["reason"].to_dict()
+        reasons = dict(zip(result.rejected.index, result.rejected["reason"], strict=True))
         dropped = rejected_rows(table, result.rejected.drop(columns="reason"), batch, reasons)
         metadata.write(runtime.metadata, REJECTED_ROWS, dropped)
     return result.frame

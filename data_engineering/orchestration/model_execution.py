@@ -1,4 +1,4 @@
-"""One day of a grid case: commit, dispatch, verify, store, report.
+"""One day of a grid case: commit, dispatch, verify, store.
 
 The execution's id follows from what was asked, so the same request rewrites the same rows. Steps
 hand each other parquet in the object store; results reach SQL in one transaction, after the checks.
@@ -28,8 +28,6 @@ from data_engineering.model.time import Window
 from data_engineering.orchestration.artifacts import register
 from data_engineering.orchestration.steps import Facts, Progress
 from data_engineering.runtime import Runtime
-from data_engineering.serving.report import build_report
-from data_engineering.serving.results import load_execution
 from data_engineering.solvers.ac_check import verify_ac
 from data_engineering.solvers.commitment import commit as find_commitment
 from data_engineering.solvers.commitment import fixed
@@ -54,7 +52,8 @@ TRIGGERS = {"scheduled": "SCHEDULED", "backfill": "SCHEDULED", "asset_triggered"
 """What caused a run, by Airflow's type of it; any other type was started by hand."""
 CURRENT_TOPOLOGY = """
     SELECT topology_id FROM network_topology
-    WHERE case_name = :case AND valid_from <= :start AND (valid_until IS NULL OR valid_until > :start)
+    WHERE case_name = :case AND valid_from <= :start
+      AND (valid_until IS NULL OR valid_until > :start)
 """
 
 
@@ -209,22 +208,6 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
     }
 
 
-def report(runtime: Runtime, spec: Facts) -> Facts:
-    """Write the HTML report and the PowerSystems.jl tables of an execution from its results."""
-    day = date.fromisoformat(spec["day"])
-    found = load_execution(
-        runtime.metadata, spec["case"], day, execution_id=spec.get("execution_id")
-    )
-    page = build_report(
-        found.execution, found.tables, found.quality, found.rejected, found.topology
-    )
-    execution_id = str(found.execution["execution_id"])
-    key = f"reports/{spec['case']}/{day.isoformat()}/{execution_id}.html"
-    stored = runtime.objects.write_bytes(key, page.encode())
-    register(runtime, stored, "report", day, execution_id)
-    return {"execution_id": execution_id, "report": stored.uri, "bytes": stored.byte_count}
-
-
 def solve_day(
     runtime: Runtime,
     case: str,
@@ -243,8 +226,6 @@ def solve_day(
     dispatched = dispatch(runtime, spec)
     progress("verify by AC power flow")
     verified = verify(runtime, spec)
-    progress("report")
-    written = report(runtime, spec)
     return {
         "case": case,
         "kind": spec["kind"],
@@ -256,13 +237,7 @@ def solve_day(
         "residuals": dispatched["residuals"],
         **verified,
         "results": runtime.objects.uri(_key(spec, "generator_dispatch")).rpartition("/")[0],
-        "report": written["report"],
     }
-
-
-def report_day(runtime: Runtime, case: str, day: date) -> Facts:
-    """Write the report of the newest execution of a day again."""
-    return report(runtime, {"case": case, "day": day.isoformat()})
 
 
 def export_powersystems(runtime: Runtime, spec: Facts) -> Facts:

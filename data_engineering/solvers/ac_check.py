@@ -99,8 +99,8 @@ def _solve(grid: Grid, states: list[State], angle_deg: Floats) -> Complexes:
     admittance, reference = bus_admittance(grid), grid.buses.kind == REF
     voltage = np.full((len(states), len(grid.buses)), np.nan + 0j)
     for t, state in enumerate(states):
-        power = (state.injection_mw - 1j * state.load_mvar) / grid.base_mva
-        start = state.set_point_pu * np.exp(1j * np.deg2rad(angle_deg[t]))
+        power = (state.injection_mw.astype(np.complex128) - 1j * state.load_mvar) / grid.base_mva
+        start: Complexes = state.set_point_pu * np.exp(1j * np.deg2rad(angle_deg[t]))
         limits = (state.q_min_mvar / grid.base_mva, state.q_max_mvar / grid.base_mva)
         # Reactive limits can leave no solution where there is one without them.
         for q_range in (limits, None):
@@ -166,7 +166,7 @@ def _fill_intervals(
     flows: tuple[Complexes, Complexes, Floats],
 ) -> None:
     into_from, into_to, dc = flows
-    solved = ~np.isnan(voltage).any(axis=1)
+    solved = np.asarray(~np.isnan(voltage).any(axis=1))
     rating = grid.branches.rate_a_mva
     loading = np.maximum(np.abs(into_from), np.abs(into_to)) / rating * 100.0
     frame["ac_converged"] = solved

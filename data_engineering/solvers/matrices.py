@@ -25,10 +25,12 @@ class BranchAdmittances(NamedTuple):
 def branch_admittances(grid: Grid) -> BranchAdmittances:
     """Pi model with the transformer at the from end (MATPOWER User's Manual, section 3.2)."""
     branches = grid.branches
-    series = branches.in_service / (branches.r_pu + 1j * branches.x_pu)
+    impedance = branches.r_pu.astype(np.complex128) + 1j * branches.x_pu
+    series: Complexes = branches.in_service / impedance
     charging = 0.5j * branches.b_pu * branches.in_service
-    ratio = branches.tap * np.exp(1j * np.deg2rad(branches.shift_deg))
-    tt = series + charging
+    angle = np.deg2rad(branches.shift_deg).astype(np.complex128)
+    ratio: Complexes = branches.tap * np.exp(1j * angle)
+    tt: Complexes = series + charging
     return BranchAdmittances(tt / branches.tap**2, -series / ratio.conj(), -series / ratio, tt)
 
 
@@ -56,7 +58,7 @@ def bus_injections(grid: Grid, voltage: Complexes) -> Complexes:
     """Power that the network takes from every bus, shunts included, shape (..., buses), MVA."""
     into_from, into_to = branch_flows(grid, voltage)
     shunt = (grid.buses.gs_mw - 1j * grid.buses.bs_mvar) * np.abs(voltage) ** 2
-    taken = shunt.astype(np.complex128)
+    taken: Complexes = shunt.astype(np.complex128)
     np.add.at(taken.T, grid.branches.from_bus, into_from.T)
     np.add.at(taken.T, grid.branches.to_bus, into_to.T)
     return taken

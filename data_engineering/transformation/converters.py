@@ -85,7 +85,7 @@ def _buses(bus: pd.DataFrame) -> Buses:
     return Buses(
         id=_texts(bus["Bus ID"]),
         name=_texts(bus["Bus Name"]),
-        kind=bus["Bus Type"].map(BUS_KINDS).to_numpy(dtype=np.int64, copy=True),
+        kind=np.array([BUS_KINDS[kind] for kind in bus["Bus Type"]], dtype=np.int64),
         base_kv=_floats(bus["BaseKV"]),
         vm_pu=_floats(bus["V Mag"]),
         va_deg=_floats(bus["V Angle"]),

@@ -45,7 +45,7 @@ def check_grid(grid: Grid) -> None:
     )
     slopes = np.diff(units.cost_usd_per_h, axis=1) / np.diff(units.cost_mw, axis=1)
     # Costs are cents, so a slope that falls by less than a cent per MWh is rounding.
-    concave = (np.diff(slopes, axis=1) < -0.01).any(axis=1)
+    concave = np.any(np.diff(slopes, axis=1) < -0.01, axis=1)
     _refuse("generators", units, "cost_usd_per_h", concave, "give increasing slopes")
 
 
@@ -60,7 +60,7 @@ def _check_numbers(part: str, elements: Elements) -> None:
     for field in fields(elements):
         values = getattr(elements, field.name)
         if values.dtype.kind == "f" and field.name not in _MAY_BE_NAN:
-            missing = np.isnan(values).reshape(len(values), -1).any(axis=1)
+            missing = np.any(np.isnan(values).reshape(len(values), -1), axis=1)
             _refuse(part, elements, field.name, missing, "give a number")
 
 

@@ -55,7 +55,7 @@ def periods_from_frames(
     areas = _pivot(load_forecasts, "target_time", "load_id", "forecasted_load_mw", hours)
     units = _pivot(renewable_forecasts, "target_time", "generator_id", "forecasted_power_mw", hours)
     reserves = _pivot(
-        reserve_requirements.groupby(["time", "product"], as_index=False)["requirement_mw"].sum(),
+        reserve_requirements.groupby(["time", "product"])["requirement_mw"].sum().reset_index(),
         "time",
         "product",
         "requirement_mw",
@@ -97,8 +97,8 @@ def _bus_loads(grid: Grid, areas: pd.DataFrame) -> Floats:
     missing = sorted(set(known) - set(areas.columns))
     if unknown or missing:
         raise BadInput("load_forecasts.load_id", unknown or missing, f"give {', '.join(known)}")
-    totals = pd.Series(loads.p_mw).groupby(area_of_load).sum()
-    share = loads.p_mw / totals[area_of_load].to_numpy()
+    totals = pd.Series(loads.p_mw).groupby(area_of_load).transform("sum").to_numpy()
+    share = loads.p_mw / totals
     result: Floats = areas[area_of_load].to_numpy(dtype=np.float64) * share
     return result
 
@@ -138,7 +138,7 @@ def contingencies_from_grid(grid: Grid) -> pd.DataFrame:
     in_service = np.flatnonzero(branches.in_service)
     ratings = branches.rate_a_mva[in_service]
     quarter = np.searchsorted(np.quantile(ratings, [0.25, 0.5, 0.75]), ratings) + 1
-    islanding = np.array([_splits(grid, row) for row in in_service], dtype=np.bool_)
+    islanding = np.array([_splits(grid, int(row)) for row in in_service], dtype=np.bool_)
     ids = branches.id[in_service]
     return pd.DataFrame(
         {
