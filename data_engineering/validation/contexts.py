@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data_engineering.model.errors import DiskFull
+from data_engineering.model.errors import BadInput, DiskFull
 
 PAGE = Path("gx/uncommitted/data_docs/local_site/index.html")
 UNUSED_IMAGES = ("glossary_scroller.gif", "validation_failed_unexpected_values.gif")
@@ -26,16 +27,11 @@ def open_context(folder: Path) -> Iterator[Any]:
     with the same folder the second waits for the first.
 
     Raises:
-        DiskFull: the folder cannot be written.
+        BadInput: the folder cannot be made.
+        DiskFull: no space is left.
     """
     partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = folder.with_name(f".{folder.name}.lock").open("w")
-    except OSError as error:
-        raise DiskFull(folder, error.strerror or str(error)) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _lock(folder):
         shutil.rmtree(partial, ignore_errors=True)
         try:
             context = _file_context(partial)
@@ -43,8 +39,28 @@ def open_context(folder: Path) -> Iterator[Any]:
             build_docs(context)
             shutil.rmtree(folder, ignore_errors=True)
             partial.replace(folder)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(folder) from None
+            raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Held by one process at a time; the system lets go of it when the process ends."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f".{folder.name}.lock").open("w")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(folder) from None
+        remedy = f"{error.strerror}: give a folder that can be written"
+        raise BadInput("validation folder", str(folder), remedy) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def build_docs(context: Any) -> None:

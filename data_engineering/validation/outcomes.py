@@ -14,6 +14,8 @@ import pandas as pd
 from data_engineering.model.columns import Table
 from data_engineering.validation.expectations import suite_name
 
+REJECTED_SHARE = "batch:rejected_share"
+
 
 @dataclass(frozen=True)
 class CheckOutcome:
@@ -95,7 +97,7 @@ def rejection_metric(rejected: int, row_count: int, limit: float) -> Metric:
     """Whether few enough rows were rejected."""
     share = rejected / row_count
     return Metric(
-        name="batch:rejected_share",
+        name=REJECTED_SHARE,
         level="batch",
         column=None,
         success=share <= limit,
@@ -107,9 +109,15 @@ def rejection_metric(rejected: int, row_count: int, limit: float) -> Metric:
 
 
 def failures(table: Table, metrics: list[Metric]) -> tuple[str, ...]:
-    """A line for each failed check of the batch."""
+    """A line for each failed check of the batch; of rejections it tells what they were for."""
+    causes = ", ".join(
+        f"{metric.name} in {metric.unexpected_rows} rows"
+        for metric in metrics
+        if metric.level == "row" and metric.success is False
+    )
     return tuple(
         f"{table.name} {metric.name}: expected {metric.expected}, found {metric.observed:.6g}"
+        + (f" ({causes})" if metric.name == REJECTED_SHARE else "")
         for metric in metrics
         if metric.level == "batch" and metric.success is False
     )

@@ -33,8 +33,8 @@ def column_faults(table: Table, frame: pd.DataFrame) -> list[str]:
 def type_faults(table: Table, frame: pd.DataFrame) -> list[str]:
     """Declared columns whose values are of another type, and columns that are there twice.
 
-    A column without any value may have any type: whether it may be null is for the suite to say.
-    Whole numbers that pandas holds as floats, as it does beside nulls, are integers.
+    A column without any value may have any type where null is allowed. Whole numbers that pandas
+    holds as floats, as it does beside nulls, are integers.
     """
     twice = frame.columns[frame.columns.duplicated()].unique()
     unique = frame.loc[:, ~frame.columns.duplicated(keep=False)]
@@ -53,7 +53,7 @@ def _found_type(column: Column, values: pd.Series) -> str | None:
     """The type of the values where it is not the declared one, else None."""
     present = values.dropna()
     if present.empty:
-        return None
+        return None if column.nullable or values.empty else "without any value"
     kind = getattr(values.dtype, "kind", "O")
     if column.dtype == "integer" and kind == "f":
         return None if (present % 1 == 0).all() else "fractional"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from data_engineering.ingestion import rts_gmlc
 from data_engineering.ingestion.sources import SOURCES
-from data_engineering.model.errors import DiskFull
+from data_engineering.model.errors import BadInput, DiskFull
 from data_engineering.model.time import Window
 from data_engineering.settings import Quality
 from data_engineering.validation.checkpoints import (
@@ -112,8 +113,17 @@ def test_a_run_that_breaks_off_leaves_the_earlier_docs(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DiskFull, match="cannot write"), open_context(tmp_path / "file" / "docs"):
+    folder = tmp_path / "file" / "docs"
+    with pytest.raises(BadInput, match="give a folder that can be written"), open_context(folder):
         pass
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    with pytest.raises(DiskFull, match="free some space"), open_context(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not folder.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".docs.lock"]
 
 
 SCRIPT = """

@@ -211,7 +211,7 @@ def test_too_many_rejected_rows_fail_the_batch(run: Run, clean: pd.DataFrame) ->
     assert failed_checks(outcome) == {"not_null:active_power", "batch:rejected_share"}
     assert outcome.failed == (
         "power_measurements batch:rejected_share: expected 2 % of rows rejected at most, "
-        f"found {26 / ROWS:.6g}",
+        f"found {26 / ROWS:.6g} (not_null:active_power in 26 rows)",
     )
     assert len(outcome.rejected) == 26
 
@@ -231,9 +231,12 @@ def test_a_rejected_row_names_every_fault_and_keeps_the_row(run: Run, clean: pd.
     assert row["day"] == REFERENCES.window.day
 
 
-def test_columns_without_values_are_not_evaluated(run: Run, clean: pd.DataFrame) -> None:
+@pytest.mark.parametrize("nothing", [np.nan, None])
+def test_columns_without_values_are_not_evaluated(
+    run: Run, clean: pd.DataFrame, nothing: float | None
+) -> None:
     empty = ["reactive_power", "voltage_magnitude", "voltage_angle", "power_factor", "frequency_hz"]
-    clean[empty] = np.nan
+    clean[empty] = nothing
     outcome = run(clean)
     assert outcome.passed
     unknown = outcome.metrics[outcome.metrics["success"].isna()]
@@ -278,6 +281,11 @@ SHAPE_FAULTS = {
         lambda f: f.assign(time=f["time"].dt.tz_localize(None)),
         "batch:type_faults",
         "column time is without time zone, declared timestamp",
+    ),
+    "no time at all": (
+        lambda f: f.assign(time=np.nan),
+        "batch:type_faults",
+        "column time is without any value, declared timestamp",
     ),
     "no rows": (lambda f: f.iloc[:0], "batch:row_count", "the batch has no rows"),
 }
