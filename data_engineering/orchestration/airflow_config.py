@@ -7,6 +7,7 @@ components by their environment, never by their arguments.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_engineering.model.errors import BadInput, DiskFull
 from data_engineering.settings import Settings
 
 HOST = "127.0.0.1"
@@ -39,9 +41,21 @@ def airflow_home(home: Path) -> Path:
 
 
 def private_folder(home: Path) -> Path:
-    """The same, made where it is missing, for its owner only."""
+    """The same, made where it is missing, for its owner only.
+
+    Raises:
+        BadInput: the state folder cannot be written.
+        DiskFull: there is no space for it.
+    """
     folder = airflow_home(home)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(folder) from None
+        reason = os.strerror(error.errno or 0).lower()
+        remedy = f"{reason}: choose a folder you can write to"
+        raise BadInput("LASCOPF_HOME", str(home), remedy) from None
     return folder
 
 

@@ -12,6 +12,7 @@ import typer
 
 from data_engineering.cli import errors, output
 from data_engineering.model.errors import ChecksFailed, DatabaseUnavailable, NotSolved, PortInUse
+from data_engineering.settings import get_settings
 
 COMMANDS = [
     ["up"],
@@ -136,6 +137,17 @@ def test_status_of_nothing_starts_nothing(lascopf, tmp_path):
 def test_down_with_nothing_running_is_no_error(lascopf):
     said = lascopf("down", "--json")
     assert (said.code, said.document) == (0, {"status": "ok", "ended": False})
+
+
+@pytest.mark.parametrize("command", [["up", "-d"], ["demo"], ["sql", "-c", "select 1"]])
+def test_a_state_folder_that_cannot_be_made_is_named(lascopf, monkeypatch, tmp_path, command):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LASCOPF_HOME", str(tmp_path / "file" / "home"))
+    get_settings.cache_clear()
+    said = lascopf(*command, "--json")
+    assert said.code == 2
+    assert "LASCOPF_HOME" in said.document["error"]
+    assert "not a directory" in said.document["error"]
 
 
 def test_help_imports_nothing_heavy():
