@@ -99,7 +99,9 @@ def _solve(grid: Grid, states: list[State], angle_deg: Floats) -> Complexes:
     admittance, reference = bus_admittance(grid), grid.buses.kind == REF
     voltage = np.full((len(states), len(grid.buses)), np.nan + 0j)
     for t, state in enumerate(states):
-        power = (state.injection_mw.astype(np.complex128) - 1j * state.load_mvar) / grid.base_mva
+        power = np.empty(len(grid.buses), dtype=np.complex128)
+        power.real, power.imag = state.injection_mw, -state.load_mvar
+        power /= grid.base_mva
         start: Complexes = state.set_point_pu * np.exp(1j * np.deg2rad(angle_deg[t]))
         limits = (state.q_min_mvar / grid.base_mva, state.q_max_mvar / grid.base_mva)
         # Reactive limits can leave no solution where there is one without them.

@@ -26,10 +26,10 @@ def branch_admittances(grid: Grid) -> BranchAdmittances:
     """Pi model with the transformer at the from end (MATPOWER User's Manual, section 3.2)."""
     branches = grid.branches
     impedance = branches.r_pu.astype(np.complex128) + 1j * branches.x_pu
-    series: Complexes = branches.in_service / impedance
+    series: Complexes = np.asarray(branches.in_service / impedance, dtype=np.complex128)
     charging = 0.5j * branches.b_pu * branches.in_service
     angle = np.deg2rad(branches.shift_deg).astype(np.complex128)
-    ratio: Complexes = branches.tap * np.exp(1j * angle)
+    ratio: Complexes = np.asarray(branches.tap * np.exp(1j * angle), dtype=np.complex128)
     tt: Complexes = series + charging
     return BranchAdmittances(tt / branches.tap**2, -series / ratio.conj(), -series / ratio, tt)
 
