@@ -45,7 +45,7 @@ def read_state(home: Path) -> StackState | None:
     try:
         document = json.loads((airflow_home(home) / _NAME).read_text())
         return StackState(**document | {"session": Session(**document["session"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None  # none yet, or of another version: nothing of it runs under this one
 
 
