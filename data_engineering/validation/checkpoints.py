@@ -81,27 +81,45 @@ def run_checkpoint(
     """
     table = table_of(name)
     frame = frame.reset_index(drop=True)
-    columns, types = column_faults(table, frame), type_faults(table, frame)
-    faults = [*columns, *types, *(["the batch has no rows"] if frame.empty else [])]
+    wrong_types = type_faults(table, frame)
+    faults = [*column_faults(table, frame), *wrong_types]
+    if frame.empty:
+        faults.append("the batch has no rows")
     if faults:
         checked = frame.assign(**{fact: float("nan") for fact in FACTS})
-        checked["fact_type_faults"] = float(len(types))
+        checked["fact_type_faults"] = float(len(wrong_types))
         results = _run(context, name, table, checked, shape_expectations(table))
-        metrics = [metric_of(result, len(frame)) for result in results]
-        failed = tuple(f"{table.name}: {fault}" for fault in faults)
-        reasons: dict[int, str] = {}
-    else:
-        checked = with_facts(table, frame, references)
-        suite = suite_for(table, thresholds, batch.case_name)
-        results = _run(context, name, table, checked, suite)
-        reasons = reasons_of(results, checked)
-        metrics = [metric_of(result, len(frame)) for result in results]
-        metrics.append(rejection_metric(len(reasons), len(frame), thresholds.rejected_share))
-        failed = failures(table, metrics)
-    accepted = frame.iloc[:0] if faults else frame.drop(index=list(reasons))
+        return _refused(table, frame, batch, results, faults)
+    checked = with_facts(table, frame, references)
+    suite = suite_for(table, thresholds, batch.case_name)
+    results = _run(context, name, table, checked, suite)
+    return _sorted(table, frame, batch, results, thresholds)
+
+
+def _refused(
+    table: Table, frame: pd.DataFrame, batch: Batch, results: list[Any], faults: list[str]
+) -> CheckOutcome:
+    """The outcome of a frame whose values cannot be looked at."""
+    return CheckOutcome(
+        passed=False,
+        accepted=frame.iloc[:0],
+        rejected=rejected_rows(table, frame, batch, {}),
+        metrics=metric_rows(table, batch, [metric_of(result, len(frame)) for result in results]),
+        failed=tuple(f"{table.name}: {fault}" for fault in faults),
+    )
+
+
+def _sorted(
+    table: Table, frame: pd.DataFrame, batch: Batch, results: list[Any], thresholds: Quality
+) -> CheckOutcome:
+    """The outcome of a frame whose rows were checked: accepted and rejected rows."""
+    reasons = reasons_of(results, frame)
+    metrics = [metric_of(result, len(frame)) for result in results]
+    metrics.append(rejection_metric(len(reasons), len(frame), thresholds.rejected_share))
+    failed = failures(table, metrics)
     return CheckOutcome(
         passed=not failed,
-        accepted=accepted.reset_index(drop=True),
+        accepted=frame.drop(index=list(reasons)).reset_index(drop=True),
         rejected=rejected_rows(table, frame, batch, reasons),
         metrics=metric_rows(table, batch, metrics),
         failed=failed,
