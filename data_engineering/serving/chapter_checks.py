@@ -127,7 +127,9 @@ def _steps(history: pd.DataFrame) -> TextTable:
         "dual_residual": Column("Dual residual", ".2e"),
         "elapsed_seconds": Column("Elapsed, s", ",.2f"),
     }
-    caption = "Steps of the solve"
+    caption = (
+        "Steps of the solve; a stage's objective is that of its own program, look-ahead included"
+    )
     if len(rows) < len(history):
         caption += f", the last {LISTED} of each stage"
     return text_table(rows, caption, columns)

@@ -48,6 +48,8 @@ def new_figure(height: int, **layout: Any) -> Any:
 
 def chart(name: str, title: str, caption: str, figure: Any, table: TextTable | None) -> Chart:
     """A figure as a block of the page."""
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
     return Chart(name, title, caption, figure_json(figure), int(figure.layout.height), table)
 
 

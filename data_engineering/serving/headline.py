@@ -88,7 +88,7 @@ def key_figures(facts: Facts) -> list[KeyFigure]:
         low, high = prices["min USD/MWh"].min(), prices["max USD/MWh"].max()
         figures += [
             KeyFigure("Mean price", _number(prices["mean USD/MWh"].mean(), ",.2f"), "USD/MWh"),
-            KeyFigure("Prices", f"{low:,.2f} to {high:,.2f}", "USD/MWh"),
+            KeyFigure("Prices", f"{_number(low, ',.2f')} to {_number(high, ',.2f')}", "USD/MWh"),
         ]
     if len(facts.flows):
         bound = facts.flows.loc[facts.flows["binding"].astype(bool), "branch_id"].nunique()

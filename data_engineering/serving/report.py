@@ -13,12 +13,11 @@ from data_engineering.serving.chapter_checks import quality_chapter, solver_chap
 from data_engineering.serving.chapter_dispatch import (
     commitment_chapter,
     cost_chapter,
-    curtailment_chapter,
     dispatch_chapter,
-    storage_chapter,
 )
 from data_engineering.serving.chapter_network import ac_chapter, network_chapter
 from data_engineering.serving.chapter_prices import price_chapter
+from data_engineering.serving.chapter_resources import curtailment_chapter, storage_chapter
 from data_engineering.serving.facts import gather
 from data_engineering.serving.headline import execution_facts, findings, key_figures
 
@@ -56,21 +55,12 @@ def build_report(
     Raises:
         ValueError: a frame's values do not fit its declared table.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     facts = gather(execution, tables, quality, rejected, topology or {})
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.tests["chart"] = lambda block: isinstance(block, Chart)
     day = pd.Timestamp(execution["horizon_start"]).date()
-    page: str = environment.get_template("report.html").render(
+    page: str = _template().render(
         title=f"{execution['case_name']}, {day.isoformat()}",
         facts=execution_facts(facts),
         figures=key_figures(facts),
@@ -83,3 +73,17 @@ def build_report(
         as_json=Markup,
     )
     return page
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["chart"] = lambda block: isinstance(block, Chart)
+    return environment.get_template("report.html")

@@ -298,3 +298,20 @@ def test_text_from_data_cannot_become_markup() -> None:
 )
 def test_values_are_shown_for_people(value: Any, form: str, text: str) -> None:
     assert shown_value(value, form) == text
+
+
+def test_one_price_everywhere_is_said_and_names_no_bus() -> None:
+    tables = example.tables()
+    buses = tables["bus_results"].assign(lmp_total=tables["bus_results"]["lmp_energy"])
+    page = build_report(
+        example.execution(),
+        {**tables, "bus_results": buses},
+        example.quality(),
+        example.rejected(),
+        example.topology(),
+    )
+    assert "all buses have the same price in every interval" in page
+    traces = plots(page)["chart-prices-over-time"]["data"]
+    assert [trace["name"] for trace in traces] == ["Highest bus", "Lowest bus", "Mean by load"]
+    marker = plots(page)["chart-price-map"]["data"][-1]["marker"]
+    assert marker["cmax"] - marker["cmin"] == pytest.approx(0.01), "rounding gets no colours"
