@@ -84,7 +84,7 @@ def heat_map(
     colour_title: str,
     hover: str,
     bounds: tuple[float | None, float | None] = (None, None),
-    row_height: int = 13,
+    row_height: int = 12,
     scale: str = SCALE,
 ) -> Any:
     """Rows by interval start as coloured cells, the first row on top.

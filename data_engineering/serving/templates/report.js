@@ -41,6 +41,6 @@
 
   draw();
   dark.addEventListener("change", () => draw());
-  window.addEventListener("beforeprint", () => draw(1000));
+  window.addEventListener("beforeprint", () => draw(690));
   window.addEventListener("afterprint", () => draw());
 })();
