@@ -59,5 +59,6 @@ def show_results(settings: Settings, run: Run, login: Credentials, output: Outpu
     }
     frames = {title: frame.to_dict(orient="records") for title, frame in tables.items()}
     facts = {"run_id": run.run_id, "day": run.day, **where, "tables": frames}
-    lines = [f"{labels[name]:<22}{value}" for name, value in where.items()]
+    shown = {**where, "objective": f"{where['objective']:,.2f}"}
+    lines = [f"{labels[name]:<22}{value}" for name, value in shown.items()]
     output.done(facts, ["", *lines])

@@ -6,13 +6,14 @@ Every function takes the day and rewrites the same objects and rows when it runs
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from data_engineering.ingestion import rts_gmlc, scada_client
+from data_engineering.ingestion import rts_gmlc, scada_client, weather_api
 from data_engineering.ingestion.sources import SOURCES, Source
 from data_engineering.model.columns import Table
 from data_engineering.model.errors import BadInput, ChecksFailed
@@ -214,18 +215,36 @@ def _run(
 
 
 def _references(runtime: Runtime, table: Table, day: date) -> References:
-    """Window, interval, and the units that must be there with their capability."""
-    units = rts_gmlc.read_source_tables(_folder(runtime))["gen"]
+    """Window, interval, the elements that must be there, and the capability of units."""
+    tables = rts_gmlc.read_source_tables(_folder(runtime))
+    units = tables["gen"]
     capability = dict(zip(units["GEN UID"], units["PMax MW"].astype(float), strict=True))
-    kinds = [kind for kinds in scada_client.UNITS.values() for kind in kinds]
-    measured = rts_gmlc.unit_ids(_folder(runtime), kinds)
-    expected = measured if table in (POWER_MEASUREMENTS, GENERATOR_MEASUREMENTS) else ()
     return References(
         window=_window(table, day),
         interval_minutes=_minutes(table),
-        elements=frozenset(expected),
+        elements=_elements(runtime, table, tables),
         capability_mw=capability,
     )
+
+
+def _elements(runtime: Runtime, table: Table, tables: Mapping[str, pd.DataFrame]) -> frozenset[str]:
+    """Elements that the source has for a table; empty where it has none of its own."""
+    areas = [f"area_{area}" for area in sorted(tables["bus"]["Area"].astype(str).unique())]
+    if table in (LOAD_MEASUREMENTS, LOAD_FORECASTS):
+        return frozenset(areas)
+    if table == RESERVE_REQUIREMENTS:
+        system = ("FLEX_DOWN", "FLEX_UP", "REG_DOWN", "REG_UP")
+        return frozenset(
+            [f"DAY_AHEAD/{product}/system" for product in system]
+            + [f"DAY_AHEAD/SPIN_UP/{area}" for area in areas]
+        )
+    by_file = {
+        POWER_MEASUREMENTS: scada_client.UNITS,
+        GENERATOR_MEASUREMENTS: scada_client.UNITS,
+        RENEWABLE_FORECASTS: weather_api.UNITS,
+    }.get(table, {})
+    kinds = [kind for kinds in by_file.values() for kind in kinds]
+    return frozenset(rts_gmlc.unit_ids(_folder(runtime), kinds) if kinds else ())
 
 
 def _core_rows(runtime: Runtime, table: Table, day: date) -> pd.DataFrame:

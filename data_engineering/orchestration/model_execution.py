@@ -324,7 +324,7 @@ def _joined(history: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
 def _execution(
     runtime: Runtime, spec: Facts, request: SolveRequest, summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The row of lascopf_executions; its time is the horizon's, so that a rerun gives the same."""
+    """The row of lascopf_executions; only when it was solved, and how long, differ in a rerun."""
     folder = runtime.objects.uri(_key(spec, "generator_dispatch")).rpartition("/")[0]
     return {
         "execution_id": spec["execution_id"],

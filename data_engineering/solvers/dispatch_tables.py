@@ -64,7 +64,7 @@ def tables_of(
             "bus_results": _bus_rows(request.grid, periods, arrays),
             "branch_flow_results": _branch_rows(request.grid, periods, arrays),
             "interval_results": intervals,
-            "convergence_history": _last_step(solution),
+            "convergence_history": _last_step(request, arrays, solution),
         }
         costs = ("production_cost_usd", "start_cost_usd", "penalty_usd")
         objective = float(intervals[list(costs)].to_numpy().sum())
@@ -272,16 +272,9 @@ def _flow_rows(
 def _interval_rows(
     request: SolveRequest, arrays: DispatchArrays, generators: pd.DataFrame
 ) -> pd.DataFrame:
-    periods, penalties = request.periods, request.options.penalties
-    count, hours = periods.reported, periods.hours
+    periods, count = request.periods, request.periods.reported
     by_interval = generators.groupby("time_interval")
-    short = arrays.up_short + arrays.down_short
-    penalty = hours * (
-        _clean(arrays.shed).sum(axis=1) * penalties.load_shed
-        + _clean(arrays.over).sum(axis=1) * penalties.over_generation
-        + _clean(arrays.overload).sum(axis=1) * penalties.branch_overload
-        + _clean(short) * penalties.reserve_shortfall
-    )
+    penalty = _penalty(request, arrays)
     imbalance = np.abs(bus_imbalance(request.grid, arrays)).max(axis=1)
     missing = np.full(count, np.nan)
     return pd.DataFrame(
@@ -311,14 +304,28 @@ def _interval_rows(
     )
 
 
-def _last_step(solution: Solution) -> pd.DataFrame:
-    """One row: a linear program has one answer, proven by its duals."""
+def _penalty(request: SolveRequest, arrays: DispatchArrays) -> Floats:
+    """Cost of the violations of every interval, USD."""
+    penalties = request.options.penalties
+    cost: Floats = request.periods.hours * (
+        _clean(arrays.shed).sum(axis=1) * penalties.load_shed
+        + _clean(arrays.over).sum(axis=1) * penalties.over_generation
+        + _clean(arrays.overload).sum(axis=1) * penalties.branch_overload
+        + _clean(arrays.up_short + arrays.down_short) * penalties.reserve_shortfall
+    )
+    return cost
+
+
+def _last_step(request: SolveRequest, arrays: DispatchArrays, solution: Solution) -> pd.DataFrame:
+    """One row: a linear program has one answer, proven by its duals. Look-ahead is included."""
+    costs = (arrays.cost, arrays.start_cost, arrays.store_start_cost, _penalty(request, arrays))
+    total = float(sum(cost.sum() for cost in costs))
     return pd.DataFrame(
         {
             "stage": ["dispatch"],
             "iteration": [solution.iterations],
-            "objective_value": [solution.objective],
-            "best_bound": [solution.bound],
+            "objective_value": [total],
+            "best_bound": [total],
             "relative_gap": [0.0],
             "primal_residual": [np.nan],
             "dual_residual": [np.nan],
