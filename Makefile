@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services lint format check clean clean-state
+.PHONY: help setup demo up down status test test-services benchmark lint format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ test: $(READY) ## all tests but those that need other servers
 
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
+
+benchmark: $(READY) ## measure, as ratios within one run
+	$(BIN)/python tests/benchmarks/copy_benchmark.py
+
+docs: $(READY) ## write the data dictionary from the table declarations
+	$(BIN)/python -m data_engineering.model.dictionary > docs/DATA_DICTIONARY.md.partial
+	mv docs/DATA_DICTIONARY.md.partial docs/DATA_DICTIONARY.md
 
 lint: $(READY) $(UV) ## ruff, mypy, import-linter, lock check
 	$(BIN)/ruff format --check .
