@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from data_engineering.cli.airflow_command import airflow
 from data_engineering.cli.data_commands import ingest, report, solve, validate
 from data_engineering.cli.database_commands import migrate, sql
 from data_engineering.cli.demo import demo
@@ -22,5 +23,8 @@ database = typer.Typer(help="Databases.", epilog=EPILOG)
 
 for command in (up, down, status, demo, ingest, validate, solve, report, sql):
     app.command(epilog=EPILOG)(command)
+# Its options are Airflow's, and so is its --help.
+anything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command(context_settings=anything)(airflow)
 database.command(epilog=EPILOG)(migrate)
 app.add_typer(database, name="db")
