@@ -6,7 +6,7 @@ import typer
 
 from data_engineering.cli.airflow_command import airflow
 from data_engineering.cli.data_commands import ingest, report, solve, validate
-from data_engineering.cli.database_commands import migrate, sql
+from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
 from data_engineering.cli.stack_commands import down, status, up
@@ -26,5 +26,6 @@ for command in (up, down, status, demo, ingest, validate, solve, report, sql):
 # Its options are Airflow's, and so is its --help.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command(context_settings=anything)(airflow)
-database.command(epilog=EPILOG)(migrate)
+for command in (migrate, expire):
+    database.command(epilog=EPILOG)(command)
 app.add_typer(database, name="db")

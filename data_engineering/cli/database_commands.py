@@ -1,4 +1,4 @@
-"""`lascopf db migrate` and `lascopf sql`."""
+"""`lascopf db migrate`, `lascopf db expire` and `lascopf sql`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def migrate(json: Json = False) -> None:
         applied = migrate_stores(get_settings())
     lines = [f"{store}: {', '.join(names) or 'nothing to do'}" for store, names in applied.items()]
     output.done({"applied": applied}, lines)
+
+
+def expire(json: Json = False) -> None:
+    """Drop the days that are older than their tables keep them: 90 days, forecasts 30.
+
+    Age counts from when a day was written. TimescaleDB's community edition does it by itself.
+    """
+    from data_engineering.runtime import open_runtime
+    from data_engineering.storage import timeseries
+
+    log_to_file()
+    output = Output(as_json=json)
+    with output.working("dropping"), open_runtime(role="migrator") as runtime:
+        dropped = timeseries.drop_expired(runtime.timeseries)
+    output.done({"dropped": dropped}, [*dropped, f"{len(dropped)} dropped"])
 
 
 def sql(

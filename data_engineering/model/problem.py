@@ -19,25 +19,8 @@ RESERVE_UP, RESERVE_DOWN = "reserve_up", "reserve_down"
 
 
 @dataclass(frozen=True, eq=False)
-class Initial:
-    """The realised state before the first interval.
-
-    Attributes:
-        p_mw: output of each unit, shape (generators,), MW; NaN where unknown (no ramp then).
-        on: whether each unit runs, shape (generators,).
-        hours: how long each unit has been in that state, shape (generators,), h.
-        energy_mwh: stored energy, shape (storages,), MWh.
-    """
-
-    p_mw: Floats
-    on: Flags
-    hours: Floats
-    energy_mwh: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class Periods:
-    """The intervals of the horizon and what is known of each.
+    """The intervals of the horizon and what is known of each; the first has no history.
 
     Attributes:
         start: start of interval 1, timezone-aware UTC.
@@ -50,7 +33,6 @@ class Periods:
         inflow_mw: natural inflow into stores, shape (T, storages), MW.
         reserve_up_mw: upward reserve asked of the system, shape (T,), MW.
         reserve_down_mw: downward reserve asked of the system, shape (T,), MW.
-        initial: realised state; None where there is none.
         reported: how many intervals count in the result; those after are look-ahead.
     """
 
@@ -62,7 +44,6 @@ class Periods:
     inflow_mw: Floats
     reserve_up_mw: Floats
     reserve_down_mw: Floats
-    initial: Initial | None
     reported: int
 
     @property

@@ -200,11 +200,13 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
     for name, frame in keyed.items():
         stored = runtime.objects.write_parquet(_key(spec, name), frame)
         register(runtime, stored, "results", request.periods.start.date(), spec["execution_id"])
+    exported = _export_powersystems(runtime, spec, request)
     converged = tables["interval_results"]["ac_converged"]
     return {
         "execution_id": spec["execution_id"],
         "rows": sum(len(frame) for frame in keyed.values()),
         "ac_converged_intervals": int(converged.sum()),
+        "powersystems": exported,
     }
 
 
@@ -240,15 +242,14 @@ def solve_day(
     }
 
 
-def export_powersystems(runtime: Runtime, spec: Facts) -> Facts:
-    """Write the solved day as PowerSystems.jl's tables, for Sienna users."""
-    request = _request(runtime, spec)
+def _export_powersystems(runtime: Runtime, spec: Facts, request: SolveRequest) -> str:
+    """Write the day as PowerSystems.jl's tables, for Sienna users; where they are."""
     folder = f"powersystems/{spec['case']}/{spec['day']}"
     for name, content in powersystems_tables(request.grid, request.periods).items():
         text = content if isinstance(content, str) else content.to_csv(index=False)
         stored = runtime.objects.write_bytes(f"{folder}/{name}", text.encode())
         register(runtime, stored, "powersystems", request.periods.start.date())
-    return {"folder": runtime.objects.uri(folder)}
+    return runtime.objects.uri(folder)
 
 
 def _request(runtime: Runtime, spec: Facts) -> SolveRequest:

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from data_engineering.model.errors import BadInput, NoRows
 from data_engineering.model.grid import Floats, Grid, Texts
-from data_engineering.model.problem import Initial, Periods
+from data_engineering.model.problem import Periods
 
 HOURS_A_YEAR = 8_766.0
 RESERVES_UP = ("SPIN_UP", "REG_UP", "FLEX_UP")
@@ -29,7 +29,6 @@ def periods_from_frames(
     start: datetime,
     reported: int,
     count: int,
-    initial: Initial | None = None,
 ) -> Periods:
     """The hourly intervals from `start` with what the forecasts say of each.
 
@@ -45,7 +44,6 @@ def periods_from_frames(
         start: start of the first interval, UTC.
         reported: intervals that count.
         count: intervals in all; those after `reported` are look-ahead.
-        initial: realised state, if any.
 
     Raises:
         NoRows: an hour of the horizon lacks a load forecast.
@@ -72,7 +70,6 @@ def periods_from_frames(
         inflow_mw=inflow,
         reserve_up_mw=_total(reserves, RESERVES_UP),
         reserve_down_mw=_total(reserves, RESERVES_DOWN),
-        initial=initial,
         reported=reported,
     )
 

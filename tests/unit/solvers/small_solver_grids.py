@@ -113,6 +113,5 @@ def triangle_periods(demand: list[float], wind: float = 0.0) -> Periods:
         inflow_mw=np.zeros((count, 0)),
         reserve_up_mw=np.zeros(count),
         reserve_down_mw=np.zeros(count),
-        initial=None,
         reported=count,
     )
