@@ -43,7 +43,9 @@ with DAG(
 
     @task
     def validate(**context) -> dict:
-        return run("orchestration.daily_ingest", "validate", context, day(context))
+        return run(
+            "orchestration.daily_ingest", "validate", context, day(context), context["run_id"]
+        )
 
     @task
     def transform(**context) -> dict:

@@ -32,7 +32,7 @@ with DAG(
     def plan(**context) -> dict:
         params, dag_run = context["params"], context["dag_run"]
         wanted = {name: params[name] for name in ("case", "horizon", "commitment", "solver")}
-        origin = {"run_type": str(dag_run.run_type), "run_id": dag_run.run_id}
+        origin = {"run_type": dag_run.run_type.value, "run_id": dag_run.run_id}
         return run("orchestration.model_execution", "plan", context, day(context), wanted, origin)
 
     @task

@@ -80,7 +80,7 @@ def extract(runtime: Runtime, day: date, source_name: str) -> Facts:
     return {"source": source_name, "uri": stored.uri, "bytes": stored.byte_count}
 
 
-def validate(runtime: Runtime, day: date) -> Facts:
+def validate(runtime: Runtime, day: date, run_id: str | None = None) -> Facts:
     """Parse the raw bytes of every source, check them, and keep the accepted rows.
 
     What each check found and each refused row are recorded before a failure is raised.
@@ -92,7 +92,7 @@ def validate(runtime: Runtime, day: date) -> Facts:
     outcomes = {}
     with open_context(folder) as context:
         for source in SOURCES.values():
-            outcomes[source.table.name] = _check(runtime, context, source, day)
+            outcomes[source.table.name] = _check(runtime, context, source, day, run_id)
     for name, outcome in outcomes.items():
         _record(runtime, name, day, outcome)
         runtime.objects.write_parquet(_key(runtime, "checked", name, day), outcome.accepted)
@@ -191,24 +191,31 @@ def validate_day(runtime: Runtime, checkpoint: str, day: date) -> Facts:
     }
 
 
-def _check(runtime: Runtime, context: Any, source: Source, day: date) -> CheckOutcome:
+def _check(
+    runtime: Runtime, context: Any, source: Source, day: date, run_id: str | None = None
+) -> CheckOutcome:
     key = _raw_key(runtime, source, day)
     if not runtime.objects.exists(key):
         extract(runtime, day, source.name)
     raw = runtime.objects.read_bytes(key)
     frame = source.parse(raw, Window.of_day(day), runtime.settings.case_name)
-    return _run(runtime, context, source.table, frame, day)
+    return _run(runtime, context, source.table, frame, day, run_id)
 
 
 def _run(
-    runtime: Runtime, context: Any, table: Table, frame: pd.DataFrame, day: date
+    runtime: Runtime,
+    context: Any,
+    table: Table,
+    frame: pd.DataFrame,
+    day: date,
+    run_id: str | None = None,
 ) -> CheckOutcome:
     settings = runtime.settings
     return run_checkpoint(
         context,
         f"{table.name}_checkpoint",
         frame,
-        Batch(settings.case_name, day),
+        Batch(settings.case_name, day, run_id),
         settings.quality,
         _references(runtime, table, day),
     )
