@@ -127,11 +127,14 @@ def commit(runtime: Runtime, spec: Facts, progress: Progress | None = None) -> F
         remedy = "look for the hours with too little capacity, or use commitment `relaxed`"
         raise NotSolved("unit commitment", spec["case"], result.status, remedy)
     if result.relative_gap > spec["gap"]:
-        log.warning("the time limit ended the commitment at a gap of %.2f %%", result.relative_gap)
+        gap = 100.0 * result.relative_gap
+        log.warning("the time limit ended the commitment at a gap of %.2f %%", gap)
     found = fixed(request, result)
     for name, frame in _commitment_frames(request, found).items():
         runtime.objects.write_parquet(_key(spec, name), frame)
     runtime.objects.write_parquet(_key(spec, "commitment_history"), result.history)
+    facts = {"gap": result.relative_gap, "status": result.status}
+    runtime.objects.write_bytes(_key(spec, "commitment", "json"), json.dumps(facts).encode())
     return {
         "execution_id": spec["execution_id"],
         "objective": result.objective,
@@ -190,6 +193,9 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
     if spec["commitment"] == "uc":
         history = runtime.objects.read_parquet(_key(spec, "commitment_history"))
         tables["convergence_history"] = _joined(history, tables["convergence_history"])
+        summary["commitment"] = json.loads(
+            runtime.objects.read_bytes(_key(spec, "commitment", "json"))
+        )
     keyed = {
         name: frame.assign(execution_id=spec["execution_id"], case_name=spec["case"])
         if name != "convergence_history"
@@ -351,7 +357,11 @@ def _execution(
         "iteration_count": None,
         "results_path": folder,
         "metadata": json.dumps(
-            {"residuals": summary["residuals"], "lookahead_hours": spec["lookahead"]}
+            {
+                "residuals": summary["residuals"],
+                "lookahead_hours": spec["lookahead"],
+                "commitment": summary.get("commitment"),
+            }
         ),
     }
 

@@ -54,6 +54,36 @@ class ThermalUnits:
         return len(self.p_min_mw)
 
 
+@dataclass(frozen=True, eq=False)
+class System:
+    """What the committed units serve, T intervals.
+
+    Attributes:
+        demand_mw, reserve_up_mw, reserve_down_mw: shape (T,).
+        free_min_mw, free_max_mw: units that need no commitment, shape (T, m).
+        charge_max_mw, discharge_max_mw, discharge_min_mw, energy_max_mwh, energy_first_mwh,
+        charge_efficiency, discharge_efficiency, store_start_usd: stores, shape (s,).
+        inflow_mw: shape (T, s).
+        hours: length of an interval.
+    """
+
+    demand_mw: Floats
+    reserve_up_mw: Floats
+    reserve_down_mw: Floats
+    free_min_mw: Floats
+    free_max_mw: Floats
+    charge_max_mw: Floats
+    discharge_max_mw: Floats
+    discharge_min_mw: Floats
+    energy_max_mwh: Floats
+    energy_first_mwh: Floats
+    charge_efficiency: Floats
+    discharge_efficiency: Floats
+    store_start_usd: Floats
+    inflow_mw: Floats
+    hours: float
+
+
 def thermal_rows(grid: Grid) -> Ints:
     """Rows of the grid's generators that are committed."""
     units = grid.generators

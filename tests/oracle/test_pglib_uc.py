@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from data_engineering.model.problem import Penalties
-from data_engineering.solvers.commitment import System, commit_units
-from data_engineering.solvers.units import ThermalUnits
+from data_engineering.solvers.commitment import commit_units
+from data_engineering.solvers.units import System, ThermalUnits
 
 pytestmark = pytest.mark.oracle
 
