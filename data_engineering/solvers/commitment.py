@@ -167,8 +167,13 @@ def _search(
         return program.solve(
             relative_gap=relative_gap, time_limit_seconds=time_limit_seconds, progress=progress
         )
-    near = replace(near, bound=bound.objective)
     spent = time.perf_counter() - started
+    # The bound of the small program says nothing of the whole one; that of the relaxation does.
+    steps = tuple(
+        (spent - near.seconds + at, cost, bound.objective, (cost - bound.objective) / abs(cost))
+        for at, cost, *_ in near.history
+    )
+    near = replace(near, bound=bound.objective, history=steps)
     if near.objective - near.bound <= relative_gap * abs(near.objective):
         return replace(near, status="optimal", seconds=spent)
     found = program.solve(
@@ -177,8 +182,8 @@ def _search(
         progress=progress,
         first=near.values,
     )
-    later = tuple((seconds + spent, *rest) for seconds, *rest in found.history)
-    return replace(found, seconds=found.seconds + spent, history=later)  # type: ignore[arg-type]
+    later = tuple((at + spent, cost, low, gap) for at, cost, low, gap in found.history)
+    return replace(found, seconds=found.seconds + spent, history=steps + later)
 
 
 def _result(
@@ -208,7 +213,7 @@ def _result(
         objective=solution.objective,
         bound=solution.bound,
         relative_gap=gap,
-        history=_history(solution),
+        history=_history(solution, gap),
         seconds=solution.seconds,
     )
 
@@ -219,9 +224,12 @@ def _store_starts(discharging: Flags, cost_usd: Floats) -> Floats:
     return started
 
 
-def _history(solution: Solution) -> pd.DataFrame:
+def _history(solution: Solution, gap: float) -> pd.DataFrame:
+    """Each better solution of the search, and its end."""
+    end = (solution.seconds, solution.objective, solution.bound, gap)
+    found = np.isfinite(solution.objective)
     seen = pd.DataFrame(
-        solution.history,
+        [*solution.history, *([end] if found else [])],
         columns=["elapsed_seconds", "objective_value", "best_bound", "relative_gap"],
         dtype=np.float64,
     ).drop_duplicates(["objective_value", "best_bound"], ignore_index=True)

@@ -33,7 +33,8 @@ class Solution:
         values: of every column; NaN without a solution.
         duals: of every row, the change of the objective per unit of its bound; NaN for a
             mixed-integer program.
-        history: (seconds, objective, bound, relative gap) while a mixed-integer program ran.
+        history: (seconds, objective, bound, relative gap) of each better solution of a
+            mixed-integer program.
     """
 
     status: Status
@@ -145,7 +146,10 @@ class LinearProgram:
             solver.setSolution(known)
         history: list[tuple[float, float, float, float]] = []
         if whole:
-            solver.cbMipLogging.subscribe(lambda event: _record(event, history, progress))
+            # Improvements come in the same order in every run; log lines come by the clock.
+            solver.cbMipImprovingSolution.subscribe(lambda event: _record(event, history))
+            if progress is not None:
+                solver.cbMipLogging.subscribe(lambda event: _tell(event, progress))
         solver.run()
         return self._read(solver, highspy, whole, tuple(history), time.perf_counter() - started)
 
@@ -203,14 +207,14 @@ def _status(model: Any, statuses: Any, found: bool) -> Status:
     return "feasible" if found else "not_converged"
 
 
-def _record(
-    event: Any,
-    history: list[tuple[float, float, float, float]],
-    progress: Callable[[str], None] | None,
-) -> None:
+def _record(event: Any, history: list[tuple[float, float, float, float]]) -> None:
     seen = event.data_out
-    if not np.isfinite([seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap]).all():
-        return
-    history.append((seen.running_time, seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap))
-    if progress is not None:
-        progress(f"commitment: {seen.mip_primal_bound:,.0f} USD, gap {seen.mip_gap:.2%}")
+    row = (seen.running_time, seen.mip_primal_bound, seen.mip_dual_bound, seen.mip_gap)
+    if np.isfinite(row).all():
+        history.append(row)
+
+
+def _tell(event: Any, progress: Callable[[str], None]) -> None:
+    seen = event.data_out
+    if np.isfinite(seen.mip_primal_bound) and np.isfinite(seen.mip_gap):
+        progress(f"{seen.mip_primal_bound:,.0f} USD, gap {seen.mip_gap:.2%}")
