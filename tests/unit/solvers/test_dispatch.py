@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from small_solver_grids import triangle, triangle_periods
 
+from data_engineering.model.grid import Buses
 from data_engineering.model.problem import Commitment, Options, SolveRequest
 from data_engineering.solvers.dispatch import solve_dispatch
 from data_engineering.solvers.result_checks import check_results
@@ -132,6 +134,29 @@ def test_costs_and_prices_scale_together():
     assert dearer.objective == pytest.approx(3.0 * base.objective, rel=1e-9)
     before, after = (r.tables["bus_results"]["lmp_total"].to_numpy() for r in (base, dearer))
     assert after == pytest.approx(3.0 * before, rel=1e-9)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_order_of_the_buses_does_not_matter(order):
+    grid, periods = triangle(rating=50.0), triangle_periods([90.0])
+    place = np.argsort(order)
+    buses = Buses(**{f.name: getattr(grid.buses, f.name)[list(order)] for f in fields(Buses)})
+    branches = replace(
+        grid.branches,
+        from_bus=place[grid.branches.from_bus],
+        to_bus=place[grid.branches.to_bus],
+    )
+    shuffled = replace(
+        grid,
+        buses=buses,
+        branches=branches,
+        generators=replace(grid.generators, bus=place[grid.generators.bus]),
+        loads=replace(grid.loads, bus=place[grid.loads.bus]),
+    )
+    base, other = solve(grid, periods), solve(shuffled, periods)
+    assert other.objective == pytest.approx(base.objective, rel=1e-9)
+    prices = [at(result, "bus_results", "bus_id", "lmp_total") for result in (base, other)]
+    assert prices[1] == pytest.approx(prices[0], abs=EXACT)
 
 
 def test_relaxed_states_never_cost_more_than_all_on():
