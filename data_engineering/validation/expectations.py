@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from data_engineering.model.columns import Column, Table
 from data_engineering.settings import Quality
-from data_engineering.validation.quality_checks import FACTS, OUTPUT
+from data_engineering.validation.quality_checks import FACTS, OUTPUT, element_columns
 
 Level = Literal["row", "batch"]
 LARGEST = sys.float_info.max
@@ -47,6 +47,7 @@ def suite_for(table: Table, thresholds: Quality, case_name: str) -> list[Any]:
         found += _declared(column)
     found += [
         _case(case_name),
+        _fact("fact_unknown_element", element_columns(table), "an element that the source has"),
         _fact("fact_repeats_key", table.key, "one row for each key, of several the last"),
         _fact("fact_outside_window", (str(table.time),), "within the batch's window"),
         _fact("fact_known_too_early", ("available_at",), "known no earlier than it happened"),

@@ -19,6 +19,7 @@ BAD = 2
 """Code of a bad reading in measurement_quality."""
 FACTS = (
     "fact_type_faults",
+    "fact_unknown_element",
     "fact_repeats_key",
     "fact_outside_window",
     "fact_known_too_early",
@@ -50,13 +51,18 @@ class References:
     capability_mw: Mapping[str, float] = field(default_factory=dict)
 
 
-def element_names(table: Table, frame: pd.DataFrame) -> pd.Series:
-    """The element of each row: its key without case and times, joined by `/`; null if a part is."""
-    first, *others = (
+def element_columns(table: Table) -> tuple[str, ...]:
+    """The columns that name an element: the key without case and times."""
+    return tuple(
         name
         for name in table.key
         if name != "case_name" and table.column(name).dtype != "timestamp"
     )
+
+
+def element_names(table: Table, frame: pd.DataFrame) -> pd.Series:
+    """The element of each row: its columns joined by `/`; null if one of them is."""
+    first, *others = element_columns(table)
     names: pd.Series = frame[first]
     for name in others:
         names = names + "/" + frame[name]
@@ -78,6 +84,9 @@ def with_facts(table: Table, frame: pd.DataFrame, references: References) -> pd.
     inside = _inside(time, references.window)
     facts = pd.DataFrame(np.nan, index=frame.index, columns=list(FACTS))
     facts["fact_type_faults"] = 0.0
+    if references.elements:
+        unknown = names.notna() & ~names.isin(list(references.elements))
+        facts["fact_unknown_element"] = unknown.astype(float)
     # Of rows with one key the last stands, as in the database.
     facts["fact_repeats_key"] = frame.duplicated(list(table.key), keep="last").astype(float)
     facts["fact_outside_window"] = (~inside & time.notna()).astype(float)

@@ -206,6 +206,14 @@ def test_a_row_of_another_day_is_rejected(run: Run, clean: pd.DataFrame) -> None
     assert len(outcome.accepted) == ROWS
 
 
+def test_a_unit_that_nobody_knows_is_rejected(run: Run, clean: pd.DataFrame) -> None:
+    stranger = clean.iloc[[0]].assign(generator_id="999_GHOST_1")
+    outcome = run(pd.concat([stranger, clean]))
+    assert failed_checks(outcome) == {"row:unknown_element"}
+    assert "generator_id = 999_GHOST_1" in outcome.rejected["reason"][0]
+    assert len(outcome.accepted) == ROWS
+
+
 def test_too_many_rejected_rows_fail_the_batch(run: Run, clean: pd.DataFrame) -> None:
     outcome = run(put("active_power", share(3), None)(clean))
     assert failed_checks(outcome) == {"not_null:active_power", "batch:rejected_share"}
