@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     rts_gmlc_folder: Path | None = Field(None, description="RTS-GMLC tables; none: the wheel's")
     commitment_gap: float = Field(0.005, gt=0, lt=1)
     commitment_lookahead_hours: int = Field(6, ge=0, le=24)
-    commitment_time_limit_seconds: float = Field(120.0, gt=0)
+    commitment_time_limit_seconds: float = Field(300.0, gt=0)
     quality: Quality = Field(default_factory=Quality)
 
     @field_validator("home")
