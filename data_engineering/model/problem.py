@@ -34,6 +34,8 @@ class Periods:
         reserve_up_mw: upward reserve asked of the system, shape (T,), MW.
         reserve_down_mw: downward reserve asked of the system, shape (T,), MW.
         reported: how many intervals count in the result; those after are look-ahead.
+        before_mw: realised dispatch before the first interval, shape (generators,), MW; NaN where
+            a unit's is not known. None: the first interval is free.
     """
 
     start: datetime
@@ -45,6 +47,7 @@ class Periods:
     reserve_up_mw: Floats
     reserve_down_mw: Floats
     reported: int
+    before_mw: Floats | None = None
 
     @property
     def count(self) -> int:
@@ -81,14 +84,67 @@ class Penalties:
 
 
 @dataclass(frozen=True)
+class Restoration:
+    """The chains of the corrective method: what may happen after an outage.
+
+    Attributes:
+        redispatch_intervals: RND, intervals after which the normal rating must hold again.
+        secure_intervals: RSD, intervals after those, at whose end the grid is N-1-1 secure.
+        minutes: length of an interval of a chain.
+        line_limit: `short_term` keeps flows within the short-term rating meanwhile,
+            `temperature` keeps the line's normalised temperature below 1.
+        thermal_minutes: tau, time constant of a line's temperature.
+        weight: of the cost of each chain in the objective; 0 counts the base case alone.
+    """
+
+    redispatch_intervals: int = 2
+    secure_intervals: int = 1
+    minutes: float = 5.0
+    line_limit: Literal["short_term", "temperature"] = "short_term"
+    thermal_minutes: float = 15.0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Steps of the decomposed method; `alpha`, `beta`, `gamma` in p.u. on 100 MVA.
+
+    The defaults converge to the optimum; the schedules and tolerances of the published program stop
+    far from it.
+    """
+
+    alpha: float = 100.0
+    beta: float = 200.0
+    gamma: float = 100.0
+    tolerance: float = 1e-4
+    max_iterations: int = 500
+    inner: Literal["qp", "message_passing"] = "qp"
+    workers: int = 1
+
+
+@dataclass(frozen=True)
 class Options:
-    """How to solve."""
+    """How to solve.
+
+    Attributes:
+        method: of the kind's methods; `default` is the one for production.
+        relative_gap: at which a unit commitment ends.
+        tolerance: relative accuracy of an objective.
+        reactive_limits: a power flow's buses give up their voltage at a reactive limit.
+        distributed_slack: a power flow shares what is missing among its units by their capability
+            instead of giving it to the reference.
+    """
 
     method: str = "default"
     commitment: CommitmentChoice = "uc"
     relative_gap: float = 0.005
+    tolerance: float = 1e-6
     time_limit_seconds: float = 300.0
     penalties: Penalties = field(default_factory=Penalties)
+    reactive_limits: bool = False
+    distributed_slack: bool = False
+    restoration: Restoration = field(default_factory=Restoration)
+    decomposition: Decomposition = field(default_factory=Decomposition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +191,8 @@ class SolveResult:
         tables: frames by table name, with the columns of the declared tables that do not
             depend on storage (execution_id, case_name are added when they are stored).
         residuals: largest violation of each kind of constraint, by name, in its unit.
+        iterations: of the solver; of the outer method where there are two.
+        notes: what the reader must know, such as the outages that were left out.
     """
 
     status: Status
@@ -144,3 +202,5 @@ class SolveResult:
     solver: str
     version: str
     seconds: float
+    iterations: int = 0
+    notes: tuple[str, ...] = ()

@@ -74,6 +74,31 @@ def periods_from_frames(
     )
 
 
+def periods_from_grid(
+    grid: Grid, factors: Floats, *, start: datetime, minutes: int = 60
+) -> Periods:
+    """Intervals in which every load of the grid follows one profile.
+
+    Args:
+        grid: the case; its units are limited by their capability alone.
+        factors: of the grid's loads in each interval, shape (T,).
+        start: start of the first interval, UTC.
+        minutes: length of an interval.
+    """
+    count = len(factors)
+    return Periods(
+        start=start,
+        minutes=minutes,
+        load_mw=np.outer(factors, grid.loads.p_mw),
+        available_mw=np.tile(grid.generators.p_max_mw, (count, 1)),
+        must_take=np.zeros(len(grid.generators), dtype=np.bool_),
+        inflow_mw=np.zeros((count, len(grid.storages))),
+        reserve_up_mw=np.zeros(count),
+        reserve_down_mw=np.zeros(count),
+        reported=count,
+    )
+
+
 def _pivot(
     frame: pd.DataFrame, time: str, name: str, value: str, hours: list[datetime]
 ) -> pd.DataFrame:
