@@ -16,8 +16,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import REF, Flags, Floats, Grid, Ints
 from data_engineering.model.problem import Commitment, Options, Periods, SolveRequest, SolveResult
-from data_engineering.solvers.dispatch_tables import AT_LIMIT_MW, DispatchArrays, tables_of
+from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
 from data_engineering.solvers.linear import LinearProgram, Solution
+from data_engineering.solvers.result_rows import AT_LIMIT_MW
 from data_engineering.solvers.units import ThermalUnits, thermal_rows, thermal_units
 
 

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.grid import Branches, DcLines, Flags, Floats, Grid
 from data_engineering.model.problem import Periods, SolveRequest, SolveResult
 from data_engineering.solvers.linear import Solution
+from data_engineering.solvers.result_rows import (
+    AT_LIMIT_MW,
+    BASE,
+    branch_ratings,
+    dc_line_ratings,
+    line_columns,
+    long_rows,
+    stacked,
+    store_columns,
+    unchecked_ac,
+)
 from data_engineering.solvers.units import ThermalUnits, thermal_rows
-
-BASE = "base"
-AT_LIMIT_MW = 1e-4
-"""Outputs and flows this close to a limit are at it; HiGHS keeps limits to 1e-7."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,21 +115,6 @@ def _injection(grid: Grid, arrays: DispatchArrays) -> Floats:
     return injection
 
 
-def _long(periods: Periods, columns: dict[str, object], width: int) -> pd.DataFrame:
-    """Arrays of shape (T, width), or (width,), as rows of the reported intervals."""
-    count = periods.reported
-    starts = pd.DatetimeIndex(periods.starts()[:count])
-    frame: dict[str, object] = {
-        "time_interval": np.repeat(np.arange(1, count + 1), width),
-        "interval_start": starts.repeat(width),
-    }
-    for name, values in columns.items():
-        given = np.asarray(values)
-        wide = given[:count] if given.ndim == 2 else np.broadcast_to(given, (count, width))
-        frame[name] = wide.reshape(-1)
-    return pd.DataFrame(frame)
-
-
 def _generator_rows(
     request: SolveRequest, units: ThermalUnits, arrays: DispatchArrays
 ) -> pd.DataFrame:
@@ -134,7 +126,7 @@ def _generator_rows(
     least = np.where(periods.must_take, available, np.where(thermal, generators.p_min_mw, 0.0))
     ramped = np.zeros(arrays.power.shape, dtype=np.bool_)
     ramped[:, thermal] = _ramp_limited(units, arrays.above, arrays.on[:, thermal])
-    rows = _long(
+    rows = long_rows(
         periods,
         {
             "generator_id": generators.id,
@@ -157,7 +149,7 @@ def _generator_rows(
         },
         len(generators),
     )
-    return pd.concat([rows, _store_rows(request, arrays)], ignore_index=True)
+    return stacked([rows, _store_rows(request, arrays)])
 
 
 def _ramp_limited(units: ThermalUnits, above: Floats, on: Flags) -> Flags:
@@ -172,31 +164,14 @@ def _ramp_limited(units: ThermalUnits, above: Floats, on: Flags) -> Flags:
 
 
 def _store_rows(request: SolveRequest, arrays: DispatchArrays) -> pd.DataFrame:
-    grid, stores = request.grid, request.grid.storages
-    power = arrays.discharge - arrays.charge
-    return _long(
-        request.periods,
-        {
-            "generator_id": stores.id,
-            "bus_id": grid.buses.id[stores.bus],
-            "generator_type": stores.kind,
-            "fuel": np.where(stores.kind == "CSP", "Solar", "Storage"),
-            "active_power": power,
-            "reactive_power": np.full(len(stores), np.nan),
-            "commitment_status": np.abs(power) > AT_LIMIT_MW,
-            "available_mw": stores.discharge_max_mw,
-            "curtailed_mw": np.zeros(len(stores)),
-            "reserve_up_mw": np.zeros(len(stores)),
-            "reserve_down_mw": np.zeros(len(stores)),
-            "stored_energy_mwh": arrays.energy,
-            "cost_usd": np.zeros(len(stores)),
-            "start_cost_usd": arrays.store_start_cost,
-            "at_pmin": np.isclose(power, -stores.charge_max_mw, rtol=0, atol=AT_LIMIT_MW),
-            "at_pmax": np.isclose(power, stores.discharge_max_mw, rtol=0, atol=AT_LIMIT_MW),
-            "ramp_limited": np.zeros(len(stores), dtype=np.bool_),
-        },
-        len(stores),
-    )
+    stores = request.grid.storages
+    columns = {
+        **store_columns(request.grid, arrays.discharge - arrays.charge),
+        "reactive_power": np.full(len(stores), np.nan),
+        "stored_energy_mwh": arrays.energy,
+        "start_cost_usd": arrays.store_start_cost,
+    }
+    return long_rows(request.periods, columns, len(stores))
 
 
 def _bus_rows(grid: Grid, periods: Periods, arrays: DispatchArrays) -> pd.DataFrame:
@@ -204,9 +179,10 @@ def _bus_rows(grid: Grid, periods: Periods, arrays: DispatchArrays) -> pd.DataFr
     weight = arrays.demand / arrays.demand.sum(axis=1, keepdims=True)
     energy = (arrays.price * weight).sum(axis=1, keepdims=True)
     served = _injection(grid, arrays) - arrays.demand + arrays.shed - arrays.over
-    return _long(
+    return long_rows(
         periods,
         {
+            "contingency_id": np.full(len(grid.buses), BASE),
             "bus_id": grid.buses.id,
             "voltage_magnitude": np.full(len(grid.buses), np.nan),
             "voltage_angle": np.rad2deg(arrays.angle),
@@ -230,32 +206,26 @@ def _clean(slack: Floats) -> Floats:
 
 
 def _branch_rows(grid: Grid, periods: Periods, arrays: DispatchArrays) -> pd.DataFrame:
-    branches, lines = grid.branches, grid.dc_lines
-    rate = np.where(np.isfinite(branches.rate_a_mva), branches.rate_a_mva, np.nan)
-    ac = _flow_rows(grid, periods, branches, arrays.flow, rate, arrays.shadow, arrays.overload)
-    nothing = np.zeros_like(arrays.dc_flow)
-    limit = np.maximum(np.abs(lines.p_max_mw), np.abs(lines.p_min_mw))
-    dc = _flow_rows(grid, periods, lines, arrays.dc_flow, limit, nothing * np.nan, nothing)
-    return pd.concat([ac, dc], ignore_index=True)
+    rate, shadow, overload = branch_ratings(grid), arrays.shadow, arrays.overload
+    ac = _flow_rows(grid, periods, grid.branches, arrays.flow, rate, shadow, overload)
+    limit, nothing = dc_line_ratings(grid), np.zeros_like(arrays.dc_flow)
+    dc = _flow_rows(grid, periods, grid.dc_lines, arrays.dc_flow, limit, nothing * np.nan, nothing)
+    return stacked([ac, dc])
 
 
 def _flow_rows(
     grid: Grid,
     periods: Periods,
-    lines: object,
+    lines: Branches | DcLines,
     flow: Floats,
     rating: Floats,
     shadow: Floats,
     overload: Floats,
 ) -> pd.DataFrame:
-    from_bus, to_bus = lines.from_bus, lines.to_bus  # type: ignore[attr-defined]
-    return _long(
+    return long_rows(
         periods,
         {
-            "contingency_id": np.full(len(rating), BASE),
-            "branch_id": lines.id,  # type: ignore[attr-defined]
-            "from_bus_id": grid.buses.id[from_bus],
-            "to_bus_id": grid.buses.id[to_bus],
+            **line_columns(grid, lines),
             "flow_mw": flow,
             "rating_mw": rating,
             "loading_percent": np.abs(flow) / rating * 100.0,
@@ -276,7 +246,6 @@ def _interval_rows(
     by_interval = generators.groupby("time_interval")
     penalty = _penalty(request, arrays)
     imbalance = np.abs(bus_imbalance(request.grid, arrays)).max(axis=1)
-    missing = np.full(count, np.nan)
     return pd.DataFrame(
         {
             "time_interval": np.arange(1, count + 1),
@@ -293,13 +262,7 @@ def _interval_rows(
             "reserve_required_mw": periods.reserve_up_mw[:count],
             "reserve_shortfall_mw": _clean(arrays.up_short)[:count],
             "reserve_price": arrays.reserve_price[:count],
-            "ac_converged": pd.array([pd.NA] * count, dtype="boolean"),
-            "ac_losses_mw": missing,
-            "ac_slack_change_mw": missing,
-            "ac_max_loading_percent": missing,
-            "ac_min_voltage_pu": missing,
-            "ac_max_voltage_pu": missing,
-            "ac_max_flow_difference_mw": missing,
+            **unchecked_ac(count),
         }
     )
 

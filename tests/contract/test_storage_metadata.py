@@ -278,6 +278,7 @@ def test_summaries_are_what_pandas_says(engine: Engine) -> None:
         dispatch[name] = ["g1", "g1", "g1", "g2", "g2", "g2"]
     buses = tables["bus_results"]
     buses["bus_id"] = ["b1", "b1", "b1", "b2", "b2", "b2"]
+    buses["contingency_id"] = ["base"] * 5 + ["an outage"]  # counts in no price
     metadata.replace_results(engine, execution, tables)
     where = {"id": execution["execution_id"]}
 
@@ -299,7 +300,7 @@ def test_summaries_are_what_pandas_says(engine: Engine) -> None:
     ).set_index("generator_id")
     pd.testing.assert_frame_equal(found[expected.columns], expected, check_dtype=False, rtol=1e-12)
 
-    prices = buses.groupby("bus_id")["lmp_total"]
+    prices = buses[buses["contingency_id"] == "base"].groupby("bus_id")["lmp_total"]
     expected = pd.DataFrame(
         {
             "priced_intervals": prices.count(),

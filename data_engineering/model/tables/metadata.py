@@ -126,7 +126,7 @@ GENERATOR_DISPATCH = Table(
 BUS_RESULTS = Table(
     "bus_results",
     "metadata",
-    "Voltages and locational prices.",
+    "Voltages and locational prices; of an outage only the buses whose voltage is out of limits.",
     (
         EXECUTION,
         INTERVAL,
@@ -143,8 +143,9 @@ BUS_RESULTS = Table(
         Column("lmp_congestion", "float", USD_PER_MWH, "total less energy and loss"),
         Column("lmp_loss", "float", USD_PER_MWH, "0 in a lossless DC model"),
         Column("lmp_total", "float", USD_PER_MWH, "cost of one more MWh at the bus"),
+        key("contingency_id", "text", "outage; base for the intact network"),
     ),
-    ("execution_id", "time_interval", "bus_id"),
+    ("execution_id", "time_interval", "contingency_id", "bus_id"),
     "interval_start",
 )
 
@@ -202,6 +203,12 @@ INTERVAL_RESULTS = Table(
         Column("ac_min_voltage_pu", "float", "p.u.", minimum=0.0),
         Column("ac_max_voltage_pu", "float", "p.u.", minimum=0.0),
         Column("ac_max_flow_difference_mw", "float", "MW", "|AC - DC|", minimum=0.0),
+        Column("outages_checked", "integer", doc="AC power flows after an outage", minimum=0),
+        Column("outages_islanding", "integer", doc="of these: split the network", minimum=0),
+        Column("outages_not_converged", "integer", doc="of these: no solution", minimum=0),
+        Column("outage_violations", "integer", doc="flows and voltages out of limits", minimum=0),
+        Column("worst_outage_id", "text", doc="outage with the greatest loading"),
+        Column("worst_outage_loading_percent", "float", "%", "of rate B, AC", minimum=0.0),
     ),
     ("execution_id", "time_interval"),
     "interval_start",

@@ -68,7 +68,7 @@ def tables(seed: int = 3) -> dict[str, pd.DataFrame]:
     buses, flows = _buses(random), _flows(random)
     made = {
         "generator_dispatch": dispatch,
-        "bus_results": buses,
+        "bus_results": buses.assign(contingency_id="base"),
         "branch_flow_results": flows,
         "interval_results": _intervals(random, dispatch, buses),
     }
