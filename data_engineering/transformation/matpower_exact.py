@@ -50,8 +50,8 @@ def with_exact(grid: Grid, case: Statements, positions: Callable[[Table, str], I
             elif hints[field.name] == Texts:
                 columns[field.name] = np.array(_texts(case, name), dtype=np.str_)
             elif field.name in BUS_FIELDS:
-                columns[field.name] = positions(_numbers(case, name), "bus")
-            elif field.name in _WIDE:
+                columns[field.name] = positions(_numbers(case, name), "value")
+            elif part == "generators" and field.name in _WIDE:
                 columns[field.name] = _numbers(case, name).values
             else:
                 values = _numbers(case, name).values.ravel()

@@ -138,7 +138,7 @@ def _read_one(
         end = _bracket(text, start, found.case_name, name, line)
         body = text[start + 1 : end]
         found.tables[name] = _table(
-            name, found.case_name, line, body, columns.get(name, ()), least.get(name, 1)
+            name, found.case_name, line, body, columns.get(name, ("value",)), least.get(name, 1)
         )
         return end
     if text.startswith("{", start):
