@@ -133,7 +133,7 @@ def _ids(prefix: str, count: int) -> Texts:
 
 def _buses(case: Statements, bus: Table, numbers: Ints) -> Buses:
     count = len(bus)
-    ids = numbers.astype(np.str_)
+    ids = np.array([str(number) for number in numbers.tolist()], dtype=np.str_)
     bus.refuse(~np.isin(bus["type"], (1, 2, 3, 4)), "type", "give 1, 2, 3 or 4")
     return Buses(
         id=ids,

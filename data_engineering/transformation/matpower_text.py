@@ -206,7 +206,7 @@ def _rows(body: str, line: int) -> list[tuple[int, list[str]]]:
     """Line and words of every row; slow, for errors only."""
     rows = []
     for part in re.split(r"([;\n])", body):
-        if part.strip():
+        if part.strip(" \t\n\f;"):
             begun = len(part) - len(part.lstrip())
             rows.append((line + part.count(_JOINED, 0, begun), part.split()))
         line += part.count("\n") + part.count(_JOINED)
