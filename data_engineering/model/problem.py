@@ -75,11 +75,16 @@ class Outage:
 
 @dataclass(frozen=True)
 class Penalties:
-    """USD per MWh of each slack; far above any unit's cost, so slack is a last resort."""
+    """USD per MWh of each slack; far above any unit's cost, so slack is a last resort.
+
+    An overload that an outage would cause costs less than one that is there, so that no load is
+    shed to prevent what may never happen. It counts for each outage that would cause it.
+    """
 
     load_shed: float = 10_000.0
     over_generation: float = 10_000.0
     branch_overload: float = 5_000.0
+    outage_overload: float = 1_000.0
     reserve_shortfall: float = 1_000.0
 
 

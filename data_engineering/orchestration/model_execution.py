@@ -31,7 +31,7 @@ from data_engineering.runtime import Runtime
 from data_engineering.solvers.ac_check import verify_ac
 from data_engineering.solvers.commitment import commit as find_commitment
 from data_engineering.solvers.commitment import fixed
-from data_engineering.solvers.dispatch import solve_dispatch
+from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.result_checks import check_results
 from data_engineering.storage import metadata, timeseries
 from data_engineering.storage.topology import read_topology
@@ -150,7 +150,7 @@ def dispatch(runtime: Runtime, spec: Facts) -> Facts:
         NotSolved: the program has no solution, which its slacks exclude for sound data.
     """
     request = _with_commitment(runtime, spec, _request(runtime, spec))
-    result = solve_dispatch(request)
+    result = solve_lascopf(request)
     if result.status != "optimal":
         raise NotSolved("dispatch", spec["case"], result.status, "check the grid and the forecasts")
     for name, frame in result.tables.items():

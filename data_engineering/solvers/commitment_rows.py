@@ -23,8 +23,7 @@ def outputs(
     relaxation is then as tight as the convex hull of the cost curve.
     """
     shape = on.shape
-    width = np.diff(units.cost_mw, axis=1)
-    slope = np.diff(units.cost_usd, axis=1) / width
+    width, slope = units.pieces()
     segments = program.variables((*shape, width.shape[1]), 0.0, width, slope)
     limit = [(segments, 1.0), (on[..., None], -width)]
     program.rows(segments.shape, limit, -np.inf, 0.0)

@@ -31,7 +31,7 @@ class DcNetwork:
         slope: shape (L,), MW per radian; 0 out of service.
         shift_mw: flow that phase shifters alone would drive, shape (L,), MW.
         island: number of each bus's island, shape (n,).
-        reference: one bus of each island, which balances it.
+        reference: of each island in turn the bus that balances it, shape (islands,).
     """
 
     from_bus: Ints
@@ -144,5 +144,5 @@ def _references(grid: Grid, island: Ints) -> Ints:
     rank = np.where(grid.buses.kind == REF, 0, np.where(grid.buses.kind == ISOLATED, 2, 1))
     order = np.lexsort((np.arange(len(island)), rank))
     _, first = np.unique(island[order], return_index=True)
-    chosen: Ints = np.sort(order[first])
+    chosen: Ints = order[first]
     return chosen

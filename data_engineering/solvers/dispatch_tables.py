@@ -9,7 +9,6 @@ import pandas as pd
 
 from data_engineering.model.grid import Branches, DcLines, Flags, Floats, Grid
 from data_engineering.model.problem import Periods, SolveRequest, SolveResult
-from data_engineering.solvers.linear import Solution
 from data_engineering.solvers.result_rows import (
     AT_LIMIT_MW,
     BASE,
@@ -26,7 +25,10 @@ from data_engineering.solvers.units import ThermalUnits, thermal_rows
 
 @dataclass(frozen=True, eq=False)
 class DispatchArrays:
-    """All intervals, first axis the interval; MW, MWh, USD, USD/MWh, angles in radians."""
+    """All intervals, first axis the interval; MW, MWh, USD, USD/MWh, angles in radians.
+
+    `outage_penalty` is what overloads after outages cost, shape (T,), USD.
+    """
 
     power: Floats
     on: Flags
@@ -51,45 +53,36 @@ class DispatchArrays:
     price: Floats
     shadow: Floats
     reserve_price: Floats
+    outage_penalty: Floats
 
 
-def tables_of(
-    request: SolveRequest, units: ThermalUnits, arrays: DispatchArrays, solution: Solution
-) -> SolveResult:
-    """The result of a dispatch; without a solution its tables are empty."""
-    import highspy
-
+def tables_of(request: SolveRequest, units: ThermalUnits, arrays: DispatchArrays) -> SolveResult:
+    """The result of an optimal dispatch of the intact network."""
     periods = request.periods
-    if solution.status not in ("optimal", "feasible"):
-        tables: dict[str, pd.DataFrame] = {}
-        objective, residuals = float("nan"), {}
-    else:
-        generators = _generator_rows(request, units, arrays)
-        intervals = _interval_rows(request, arrays, generators)
-        tables = {
-            "generator_dispatch": generators,
-            "bus_results": _bus_rows(request.grid, periods, arrays),
-            "branch_flow_results": _branch_rows(request.grid, periods, arrays),
-            "interval_results": intervals,
-            "convergence_history": _last_step(request, arrays, solution),
-        }
-        costs = ("production_cost_usd", "start_cost_usd", "penalty_usd")
-        objective = float(intervals[list(costs)].to_numpy().sum())
-        residuals = {
-            "balance_mw": float(np.abs(bus_imbalance(request.grid, arrays)).max()),
-            "load_shed_mw": float(arrays.shed.max()),
-            "over_generation_mw": float(arrays.over.max()),
-            "branch_overload_mw": float(arrays.overload.max(initial=0.0)),
-            "reserve_shortfall_mw": float(max(arrays.up_short.max(), arrays.down_short.max())),
-        }
+    generators = _generator_rows(request, units, arrays)
+    intervals = _interval_rows(request, arrays, generators)
+    tables = {
+        "generator_dispatch": generators,
+        "bus_results": _bus_rows(request.grid, periods, arrays),
+        "branch_flow_results": _branch_rows(request.grid, periods, arrays),
+        "interval_results": intervals,
+    }
+    costs = ("production_cost_usd", "start_cost_usd", "penalty_usd")
+    residuals = {
+        "balance_mw": float(np.abs(bus_imbalance(request.grid, arrays)).max()),
+        "load_shed_mw": float(_clean(arrays.shed).sum(axis=1).max()),
+        "over_generation_mw": float(_clean(arrays.over).sum(axis=1).max()),
+        "branch_overload_mw": float(arrays.overload.max(initial=0.0)),
+        "reserve_shortfall_mw": float(_clean(arrays.up_short + arrays.down_short).max()),
+    }
     return SolveResult(
-        status=solution.status,
-        objective=objective,
+        status="optimal",
+        objective=float(intervals[list(costs)].to_numpy().sum()),
         tables=tables,
         residuals=residuals,
         solver="highs",
-        version=highspy.Highs().version(),
-        seconds=solution.seconds,
+        version="",
+        seconds=0.0,
     )
 
 
@@ -276,22 +269,4 @@ def _penalty(request: SolveRequest, arrays: DispatchArrays) -> Floats:
         + _clean(arrays.overload).sum(axis=1) * penalties.branch_overload
         + _clean(arrays.up_short + arrays.down_short) * penalties.reserve_shortfall
     )
-    return cost
-
-
-def _last_step(request: SolveRequest, arrays: DispatchArrays, solution: Solution) -> pd.DataFrame:
-    """One row: a linear program has one answer, proven by its duals. Look-ahead is included."""
-    costs = (arrays.cost, arrays.start_cost, arrays.store_start_cost, _penalty(request, arrays))
-    total = float(sum(cost.sum() for cost in costs))
-    return pd.DataFrame(
-        {
-            "stage": ["dispatch"],
-            "iteration": [solution.iterations],
-            "objective_value": [total],
-            "best_bound": [total],
-            "relative_gap": [0.0],
-            "primal_residual": [np.nan],
-            "dual_residual": [np.nan],
-            "elapsed_seconds": [solution.seconds],
-        }
-    )
+    return cost + arrays.outage_penalty

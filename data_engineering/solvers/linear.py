@@ -60,6 +60,8 @@ class LinearProgram:
     row_upper: list[Floats] = field(default_factory=list)
     entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
     row_count: int = 0
+    column_blocks: list[Ints] = field(default_factory=list)
+    row_blocks: list[Ints] = field(default_factory=list)
 
     def variables(
         self,
@@ -76,6 +78,7 @@ class LinearProgram:
         self.integer.append(np.full(size, integer))
         block = np.arange(self.columns, self.columns + size, dtype=np.int64).reshape(shape)
         self.columns += size
+        self.column_blocks.append(block)
         return block
 
     def rows(self, shape: tuple[int, ...], terms: Sequence[Term], lower: Any, upper: Any) -> Ints:
@@ -92,6 +95,7 @@ class LinearProgram:
         for given, target in ((lower, self.row_lower), (upper, self.row_upper)):
             target.append(np.broadcast_to(np.asarray(given, dtype=np.float64), shape).ravel())
         self.row_count += size
+        self.row_blocks.append(block)
         return block
 
     def add_entries(self, rows: Ints, columns: Ints, coefficients: Any) -> None:
@@ -136,7 +140,7 @@ class LinearProgram:
         solver.setOptionValue("mip_rel_gap", relative_gap)
         solver.setOptionValue("time_limit", time_limit_seconds)
         whole = not relaxed and any(block.any() for block in self.integer)
-        solver.passModel(self._highs(highspy, whole))
+        solver.passModel(self.to_highs(whole))
         if fixed is not None:
             columns, values = fixed[0].ravel().astype(np.int32), fixed[1].ravel()
             solver.changeColsBounds(len(columns), columns, values, values)
@@ -153,7 +157,10 @@ class LinearProgram:
         solver.run()
         return self._read(solver, highspy, whole, tuple(history), time.perf_counter() - started)
 
-    def _highs(self, highspy: Any, whole: bool) -> Any:
+    def to_highs(self, whole: bool = False) -> Any:
+        """The program as HiGHS takes it; `whole` keeps integers whole."""
+        import highspy
+
         rows, columns, values = (
             np.concatenate([entry[k] for entry in self.entries]) for k in range(3)
         )
@@ -188,7 +195,7 @@ class LinearProgram:
         nothing = np.full(self.columns, np.nan)
         no_dual = whole or not solution.dual_valid
         return Solution(
-            status=_status(solver.getModelStatus(), highspy.HighsModelStatus, found),
+            status=status_of(solver.getModelStatus(), highspy.HighsModelStatus, found),
             objective=info.objective_function_value if found else np.nan,
             bound=info.mip_dual_bound if whole else info.objective_function_value,
             values=np.asarray(solution.col_value) if found else nothing,
@@ -199,7 +206,8 @@ class LinearProgram:
         )
 
 
-def _status(model: Any, statuses: Any, found: bool) -> Status:
+def status_of(model: Any, statuses: Any, found: bool) -> Status:
+    """HiGHS's word for how a run ended as ours."""
     if model == statuses.kOptimal:
         return "optimal"
     if model in (statuses.kInfeasible, statuses.kUnboundedOrInfeasible):

@@ -9,6 +9,8 @@ import numpy as np
 from data_engineering.model.grid import Flags, Floats, Grid, Ints
 
 NOT_THERMAL = ("WIND", "PV", "RTPV", "HYDRO", "CSP", "SYNC_COND")
+CHORDS = 8
+"""Straight pieces that stand for a quadratic cost in the unit commitment."""
 RESERVE_MINUTES = 10.0
 """Reserve is what a running unit can reach within this time (spinning reserve)."""
 
@@ -52,6 +54,14 @@ class ThermalUnits:
 
     def __len__(self) -> int:
         return len(self.p_min_mw)
+
+    def pieces(self) -> tuple[Floats, Floats]:
+        """Width and slope of the pieces of each cost, shape (n, K - 1), MW and USD/MW.
+
+        A piece of no width has no slope.
+        """
+        width, rise = np.diff(self.cost_mw, axis=1), np.diff(self.cost_usd, axis=1)
+        return width, np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +113,7 @@ def thermal_units(grid: Grid, hours: float) -> ThermalUnits:
     min_down = _intervals(units.min_down_h[rows], hours)
     after = np.maximum(_intervals(units.start_after_h[rows], hours), min_down[:, None])
     headroom = np.minimum(units.ramp_mw_per_min[rows] * RESERVE_MINUTES, p_max - p_min)
+    cost_mw, cost_usd = _cost_points(grid, rows)
     return ThermalUnits(
         p_min_mw=p_min,
         p_max_mw=p_max,
@@ -113,12 +124,77 @@ def thermal_units(grid: Grid, hours: float) -> ThermalUnits:
         reserve_max_mw=headroom,
         min_up=_intervals(units.min_up_h[rows], hours),
         min_down=min_down,
-        cost_mw=units.cost_mw[rows],
-        cost_usd=units.cost_usd_per_h[rows] * hours,
+        cost_mw=cost_mw,
+        cost_usd=cost_usd * hours,
         start_after=after,
         start_cost_usd=units.start_cost_usd[rows],
         must_run=np.zeros(len(rows), dtype=np.bool_),
     )
+
+
+def _cost_points(grid: Grid, rows: Ints) -> tuple[Floats, Floats]:
+    """Points of each unit's cost from its minimum to its maximum, shape (n, K), MW and USD/h.
+
+    Rows with fewer points repeat their last. A straight line has two; a quadratic cost is given by
+    chords here, which the commitment uses, and exactly by `quadratic_costs`.
+    """
+    units, points = grid.generators, []
+    for row in rows:
+        low, high = units.p_min_mw[row], units.p_max_mw[row]
+        if np.isnan(units.cost_mw[row]).all():
+            mw = np.linspace(low, high, 2 if units.cost_c2[row] == 0.0 else CHORDS + 1)
+            usd = np.polyval([units.cost_c2[row], units.cost_c1[row], units.cost_c0[row]], mw)
+        else:
+            known = ~np.isnan(units.cost_mw[row])
+            mw, usd = _within(
+                units.cost_mw[row, known], units.cost_usd_per_h[row, known], low, high
+            )
+        points.append((mw, usd))
+    width = max((len(mw) for mw, _ in points), default=2)
+    padded = np.zeros((2, len(rows), width))
+    for k, (mw, usd) in enumerate(points):
+        padded[0, k], padded[1, k] = mw[-1], usd[-1]
+        padded[0, k, : len(mw)], padded[1, k, : len(mw)] = mw, usd
+    return padded[0], padded[1]
+
+
+def _within(mw: Floats, usd: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    """A piecewise line cut to [low, high]; beyond its ends it goes on straight."""
+    slope = np.diff(usd) / np.diff(mw)
+    inside = mw[(mw > low) & (mw < high)]
+    kept = np.concatenate([[low], inside, [high]])
+    piece = np.clip(np.searchsorted(mw, kept, side="right") - 1, 0, len(slope) - 1)
+    return kept, usd[piece] + slope[piece] * (kept - mw[piece])
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticCosts:
+    """Costs `c2 P^2 + c1 P + c0` of one interval.
+
+    Attributes:
+        units: which of the committed units have one, shape (q,).
+        c2, c1, c0: shape (q,), USD of an interval, c2 > 0.
+    """
+
+    units: Ints
+    c2: Floats
+    c1: Floats
+    c0: Floats
+
+    def at(self, power_mw: Floats) -> Floats:
+        """Cost of outputs, shape (..., q), USD."""
+        cost: Floats = (self.c2 * power_mw + self.c1) * power_mw + self.c0
+        return cost
+
+
+def quadratic_costs(grid: Grid, hours: float) -> QuadraticCosts:
+    """The costs of the committed units that are quadratic, for intervals of `hours`."""
+    rows, units = thermal_rows(grid), grid.generators
+    curved = np.flatnonzero(np.isnan(units.cost_mw[rows]).all(axis=1) & (units.cost_c2[rows] > 0.0))
+    parts = (
+        values[rows[curved]] * hours for values in (units.cost_c2, units.cost_c1, units.cost_c0)
+    )
+    return QuadraticCosts(curved, *parts)
 
 
 def _intervals(hours_given: Floats, hours: float) -> Ints:

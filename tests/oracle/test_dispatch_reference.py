@@ -11,7 +11,7 @@ from rts_day import rts_grid, rts_periods
 
 from data_engineering.model.problem import Options, SolveRequest
 from data_engineering.solvers.commitment import commit, fixed
-from data_engineering.solvers.dispatch import solve_dispatch
+from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.dispatch_reference import reference_objective
 from data_engineering.solvers.result_checks import check_results
 
@@ -37,7 +37,7 @@ def test_the_objective_equals_the_reference(committed, share_of_rating):
     branches = committed.grid.branches
     derated = replace(branches, rate_a_mva=branches.rate_a_mva * share_of_rating)
     request = replace(committed, grid=replace(committed.grid, branches=derated))
-    result = solve_dispatch(request)
+    result = solve_lascopf(request)
     assert result.objective == pytest.approx(reference_objective(request), rel=1e-6)
     assert check_results(request, result.tables, result.objective) == []
     spread = result.tables["bus_results"].groupby("time_interval")["lmp_total"].agg(np.ptp)
@@ -49,7 +49,7 @@ def test_prices_are_the_cost_of_one_more_megawatt(committed):
     branches = committed.grid.branches
     derated = replace(branches, rate_a_mva=branches.rate_a_mva * 0.6)
     request = replace(committed, grid=replace(committed.grid, branches=derated))
-    base = solve_dispatch(request)
+    base = solve_lascopf(request)
     prices = base.tables["bus_results"].set_index(["time_interval", "bus_id"])["lmp_total"]
     for hour, load in ((3, 0), (12, 17), (19, 40)):
         bus = request.grid.buses.id[request.grid.loads.bus[load]]
@@ -58,6 +58,6 @@ def test_prices_are_the_cost_of_one_more_megawatt(committed):
             more = request.periods.load_mw.copy()
             more[hour - 1, load] += step
             varied = replace(request, periods=replace(request.periods, load_mw=more))
-            changes.append((solve_dispatch(varied).objective - base.objective) / step)
+            changes.append((solve_lascopf(varied).objective - base.objective) / step)
         # Objectives of 2.8 million are exact to about 1e-6 USD, differences over 0.01 MW to 1e-4.
         assert changes[0] - 1e-3 <= prices[hour, bus] <= changes[1] + 1e-3

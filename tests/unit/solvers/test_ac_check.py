@@ -10,7 +10,7 @@ from small_solver_grids import triangle, triangle_periods
 
 from data_engineering.model.problem import Commitment, SolveRequest
 from data_engineering.solvers.ac_check import verify_ac
-from data_engineering.solvers.dispatch import solve_dispatch
+from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.matrices import branch_flows, bus_admittance
 from data_engineering.solvers.power_flow import power_flow
 
@@ -98,7 +98,7 @@ def dispatched(demand):
     commitment = Commitment(
         on, np.zeros((count, 0), bool), np.zeros((count, 3)), np.zeros((count, 0))
     )
-    return grid, solve_dispatch(SolveRequest("dcopf", grid, periods, commitment=commitment)).tables
+    return grid, solve_lascopf(SolveRequest("dcopf", grid, periods, commitment=commitment)).tables
 
 
 def test_the_slack_takes_the_losses_and_only_them():

@@ -12,7 +12,7 @@ from small_solver_grids import triangle, triangle_periods
 
 from data_engineering.model.grid import Buses
 from data_engineering.model.problem import Commitment, Options, SolveRequest
-from data_engineering.solvers.dispatch import solve_dispatch
+from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.result_checks import check_results
 
 EXACT = 1e-6
@@ -30,7 +30,7 @@ def all_on(periods, grid) -> Commitment:
 
 def solve(grid, periods):
     request = SolveRequest("dcopf", grid, periods, commitment=all_on(periods, grid))
-    result = solve_dispatch(request)
+    result = solve_lascopf(request)
     assert result.status == "optimal"
     assert check_results(request, result.tables, result.objective) == []
     return result
@@ -162,7 +162,7 @@ def test_the_order_of_the_buses_does_not_matter(order):
 def test_relaxed_states_never_cost_more_than_all_on():
     grid, periods = triangle(rating=500.0), triangle_periods([15.0, 60.0])
     costs = {
-        choice: solve_dispatch(
+        choice: solve_lascopf(
             SolveRequest("dcopf", grid, periods, options=Options(commitment=choice))
         ).objective
         for choice in ("on", "relaxed")

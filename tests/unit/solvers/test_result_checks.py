@@ -9,7 +9,7 @@ import pytest
 from small_solver_grids import triangle, triangle_periods
 
 from data_engineering.model.problem import Commitment, SolveRequest
-from data_engineering.solvers.dispatch import solve_dispatch
+from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.result_checks import check_results
 
 
@@ -26,7 +26,7 @@ def solved():
         np.zeros((3, 0)),
     )
     request = SolveRequest("dcopf", grid, periods, commitment=commitment)
-    result = solve_dispatch(request)
+    result = solve_lascopf(request)
     assert check_results(request, result.tables, result.objective) == []
     return request, result
 

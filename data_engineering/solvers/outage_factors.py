@@ -1,0 +1,237 @@
+"""What every outage does to every flow, and which flows it takes beyond their limits.
+
+After an outage the flow on l is f_l + sum over lost branches k of L_lk f_k + sum over lost units g
+of D_lg P_g, all of the intact network. L are line outage distribution factors; D moves the lost
+output to the units that run on in the same island, in proportion to their capability. Sources as
+in `dc_network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from data_engineering.model.errors import BadInput
+from data_engineering.model.grid import Flags, Floats, Grid, Ints, Texts
+from data_engineering.model.problem import Outage
+from data_engineering.solvers.dc_network import ISLANDING, DcNetwork, islands
+
+BATCH = 2_000
+"""Outages whose factors are found together, which bounds the memory."""
+
+
+class Pairs(NamedTuple):
+    """Flows after outages: rows of `monitored`, outages, and the flows, all shape (count,)."""
+
+    row: Ints
+    outage: Ints
+    flow_mw: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """An outage of several elements, in the terms of the module's equation."""
+
+    outage: int
+    branches: Ints
+    units: Ints
+    by_branch: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class OutageFactors:
+    """All outages of a request.
+
+    Attributes:
+        monitored: branches with a rating after outages, shape (M,); limit_mw their ratings.
+        branch_outages, lost: outages of one branch each, and which, shape (K,).
+        by_branch: L of those, shape (M, K).
+        unit_outages, lost_units: outages of one unit each, and which, shape (U,).
+        unit_transfer: MW on every branch per MW of every unit, shape (L, units).
+        combined: the others.
+        left_out: names of outages that split the network, with the reason.
+    """
+
+    monitored: Ints
+    limit_mw: Floats
+    branch_outages: Ints
+    lost: Ints
+    by_branch: Floats
+    unit_outages: Ints
+    lost_units: Ints
+    unit_transfer: Floats
+    unit_island: Ints
+    capability_mw: Floats
+    combined: tuple[Combined, ...]
+    left_out: tuple[str, ...]
+
+    def by_unit(self, on: Flags, units: Ints) -> Floats:
+        """D of units for one commitment, shape (L, len(units)); NaN where no unit is left."""
+        weight = np.where(on, self.capability_mw, 0.0)
+        found = np.empty((len(self.unit_transfer), len(units)))
+        for column, unit in enumerate(units):
+            others = weight * (self.unit_island == self.unit_island[unit])
+            others[unit] = 0.0
+            total = others.sum()
+            taken = self.unit_transfer @ others / total if total > 0.0 else np.nan
+            found[:, column] = taken - self.unit_transfer[:, unit]
+        return found
+
+    def sources(self, outage: int, row: int, on: Flags) -> tuple[Ints, Floats, Ints, Floats]:
+        """Branches and units, with their factors, that one flow after one outage depends on."""
+        none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
+        if (single := np.flatnonzero(self.branch_outages == outage)).size:
+            return self.lost[single], self.by_branch[row, single], none, nothing
+        if (single := np.flatnonzero(self.unit_outages == outage)).size:
+            unit = self.lost_units[single]
+            return none, nothing, unit, self.by_unit(on, unit)[self.monitored[row]]
+        each = next(part for part in self.combined if part.outage == outage)
+        by_unit = self._combined_units(each, on)[row]
+        return each.branches, each.by_branch[row], each.units, by_unit
+
+    def beyond(
+        self, flow_mw: Floats, power_mw: Floats, on: Flags, tolerance_mw: float
+    ) -> Iterator[Pairs]:
+        """Flows of one interval that outages take beyond their limits.
+
+        Args:
+            flow_mw: of the intact network, shape (L,).
+            power_mw: of all units, shape (units,).
+            on: units that run, shape (units,).
+            tolerance_mw: excess that does not count.
+        """
+        base = flow_mw[self.monitored]
+        limit = self.limit_mw + tolerance_mw
+        if len(self.lost):
+            carried = flow_mw[self.lost]
+            # |f_l| + |L f_k| bounds the flow after the outage: one product rules most pairs out.
+            near = np.abs(self._small * carried.astype(np.float32)) > self._margin(base, limit)
+            row, column = np.nonzero(near)
+            after = base[row] + self.by_branch[row, column] * carried[column]
+            over = np.abs(after) > limit[row]
+            yield Pairs(row[over], self.branch_outages[column[over]], after[over])
+        if len(self.lost_units):
+            change = self.by_unit(on, self.lost_units)[self.monitored] * power_mw[self.lost_units]
+            yield _over(base[:, None] + np.nan_to_num(change), limit, self.unit_outages)
+        for each in self.combined:
+            change = each.by_branch @ flow_mw[each.branches]
+            change += self._combined_units(each, on) @ power_mw[each.units]
+            yield _over((base + np.nan_to_num(change))[:, None], limit, np.array([each.outage]))
+
+    def _combined_units(self, each: Combined, on: Flags) -> Floats:
+        intact = self.by_unit(on, each.units)
+        found: Floats = intact[self.monitored] + each.by_branch @ intact[each.branches]
+        return found
+
+    @property
+    def _small(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        small = self.__dict__.get("_single_precision")
+        if small is None:
+            small = self.by_branch.astype(np.float32)
+            object.__setattr__(self, "_single_precision", small)
+        return small
+
+    @staticmethod
+    def _margin(base: Floats, limit: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        # Single precision has 7 digits; a margin that is smaller by so much keeps all true pairs.
+        room = limit - np.abs(base)
+        return np.asarray(room - 1e-5 * limit - 1e-3, dtype=np.float32)[:, None]
+
+
+def _over(after: Floats, limit: Floats, outages: Ints) -> Pairs:
+    row, column = np.nonzero(np.abs(after) > limit[:, None])
+    return Pairs(row, outages[column], after[row, column])
+
+
+def outage_factors(grid: Grid, network: DcNetwork, outages: Sequence[Outage]) -> OutageFactors:
+    """Factors of all outages of a grid.
+
+    Raises:
+        BadInput: an outage names an element that the grid has not.
+    """
+    branches, units = grid.branches, grid.generators
+    lost_branches = _rows(outages, "branches", branches.id)
+    lost_units = _rows(outages, "generators", units.id)
+    monitored = np.flatnonzero(branches.in_service & np.isfinite(branches.rate_b_mva))
+    one_branch = [k for k, b in enumerate(lost_branches) if len(b) == 1 and not len(lost_units[k])]
+    one_unit = [k for k, b in enumerate(lost_branches) if not len(b) and len(lost_units[k]) == 1]
+    lost = np.array([lost_branches[k][0] for k in one_branch], dtype=np.int64)
+    by_branch, whole = _single(network, monitored, lost)
+    kept = np.array(one_branch, dtype=np.int64)
+    left_out = [f"{outages[k].id}: splits the network" for k in kept[~whole]]
+    combined = []
+    for k in sorted(set(range(len(outages))) - set(one_branch) - set(one_unit)):
+        part = _combine(grid, network, monitored, k, lost_branches[k], lost_units[k])
+        if part is None:
+            left_out.append(f"{outages[k].id}: splits the network")
+        else:
+            combined.append(part)
+    any_unit = any(len(rows) for rows in lost_units)
+    transfer = network.injection_transfers(units.bus) if any_unit else np.zeros((0, len(units)))
+    return OutageFactors(
+        monitored=monitored,
+        limit_mw=branches.rate_b_mva[monitored],
+        branch_outages=kept[whole],
+        lost=lost[whole],
+        by_branch=by_branch[:, whole],
+        unit_outages=np.array(one_unit, dtype=np.int64),
+        lost_units=np.array([lost_units[k][0] for k in one_unit], dtype=np.int64),
+        unit_transfer=transfer,
+        unit_island=network.island[units.bus],
+        capability_mw=np.where(units.in_service, np.maximum(units.p_max_mw, 0.0), 0.0),
+        combined=tuple(combined),
+        left_out=tuple(left_out),
+    )
+
+
+def _rows(outages: Sequence[Outage], part: str, ids: Texts) -> list[Ints]:
+    index = {name: row for row, name in enumerate(ids.tolist())}
+    found = []
+    for outage in outages:
+        names = getattr(outage, part)
+        unknown = [name for name in names if name not in index]
+        if unknown:
+            raise BadInput(f"outage {outage.id}.{part}", unknown[0], "name elements of the grid")
+        found.append(np.array([index[name] for name in names], dtype=np.int64))
+    return found
+
+
+def _single(network: DcNetwork, monitored: Ints, lost: Ints) -> tuple[Floats, Flags]:
+    """L of single branches, shape (M, K), and whether the network stays whole without each."""
+    factors, whole = np.zeros((len(monitored), len(lost))), np.zeros(len(lost), dtype=np.bool_)
+    for first in range(0, len(lost), BATCH):
+        part = slice(first, first + BATCH)
+        transfer = network.branch_transfers(lost[part])
+        stays = 1.0 - transfer[lost[part], np.arange(transfer.shape[1])]
+        # A branch that is out of service already carries nothing: its loss changes nothing.
+        whole[part] = np.abs(stays) > ISLANDING
+        moved = transfer[monitored] / np.where(whole[part], stays, 1.0)
+        moved[monitored[:, None] == lost[part]] = -1.0
+        factors[:, part] = moved
+    return factors, whole
+
+
+def _combine(
+    grid: Grid, network: DcNetwork, monitored: Ints, outage: int, branches: Ints, units: Ints
+) -> Combined | None:
+    """L of branches lost together; None where they split the network."""
+    if islands(grid, branches).max(initial=0) > network.island.max(initial=0):
+        return None
+    transfer = network.branch_transfers(branches)
+    stays = np.eye(len(branches)) - transfer[branches]
+    by_branch: Floats = np.zeros((len(monitored), len(branches)))
+    if len(branches):
+        by_branch[:] = np.linalg.solve(stays.T, transfer[monitored].T).T
+    for column, branch in enumerate(branches):
+        by_branch[monitored == branch] = 0.0
+        by_branch[monitored == branch, column] = -1.0
+    return Combined(outage, branches, units, by_branch)
+
+
+def outages_of(grid: Grid) -> tuple[Outage, ...]:
+    """N-1 over the branches in service: one outage for each, named by the branch."""
+    branches = grid.branches
+    return tuple(Outage(name, (name,)) for name in branches.id[branches.in_service].tolist())

@@ -1,0 +1,365 @@
+"""The dispatch with the network's limits added only where a solution breaks them.
+
+The program begins with units, stores, DC lines, reserves and one balance per island and interval.
+Three kinds of rows and columns join it as they are needed, each found by pricing or screening, so
+that the end is the optimum of the whole problem:
+
+- flow limits, of the intact network and after outages, in terms of flow columns;
+- load shedding and spilling at a bus whose price passes their penalty;
+- tangents of quadratic costs.
+
+The page docs/MODEL.md has the equations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from data_engineering.model.grid import Flags, Floats, Ints
+from data_engineering.model.problem import SolveRequest
+from data_engineering.solvers.dc_network import DcNetwork
+from data_engineering.solvers.linear import LinearProgram
+from data_engineering.solvers.live_program import Answer, LiveProgram
+from data_engineering.solvers.outage_factors import OutageFactors
+from data_engineering.solvers.resources import (
+    Resources,
+    add_resources,
+    given_commitment,
+    tangent,
+)
+
+INTACT = -1
+"""The number of the outage that is none."""
+NEGLIGIBLE = 1e-9
+"""HiGHS drops coefficients of this size and below."""
+
+
+class Limits(NamedTuple):
+    """Flow limits in the program, all shape (count,): what each is, its row and its slack."""
+
+    interval: Ints
+    branch: Ints
+    outage: Ints
+    upper: Flags
+    row: Ints
+    slack: Ints
+
+    @staticmethod
+    def none() -> Limits:
+        """No limits."""
+        empty = np.zeros(0, dtype=np.int64)
+        return Limits(empty, empty, empty, np.zeros(0, dtype=np.bool_), empty, empty)
+
+    def keys(self, outages: int, branches: int) -> Ints:
+        """One number for each limit."""
+        place = self.interval * (outages + 1) + self.outage + 1
+        return (place * branches + self.branch) * 2 + self.upper
+
+    def with_more(self, more: Limits) -> Limits:
+        """These and others."""
+        return Limits(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
+
+
+@dataclass(eq=False)
+class SecurityProgram:
+    """A dispatch of T intervals on n buses in HiGHS.
+
+    Attributes:
+        balance: rows, shape (T, islands).
+        all_shed, reference_over: columns that keep every island solvable, shape (T, islands): load
+            shed everywhere in one proportion, and power spilled at the reference.
+        shed, over: columns of single buses, shape (T, n); -1 where there is none.
+        flow, flow_row: shape (T, L); -1 where there is none.
+        load_share: how proportional shedding is spread over the buses, shape (n, islands).
+        constant_usd: cost that no column carries: of minima and starts that are given.
+        shift_flow: what phase shifters alone drive through each branch, shape (L,), MW.
+        transfers: MW on a branch per MW at each bus, by branch.
+    """
+
+    request: SolveRequest
+    network: DcNetwork
+    factors: OutageFactors
+    program: LinearProgram
+    resources: Resources
+    live: LiveProgram
+    balance: Ints
+    all_shed: Ints
+    reference_over: Ints
+    shed: Ints
+    over: Ints
+    flow: Ints
+    flow_row: Ints
+    load_share: Floats
+    constant_usd: float
+    shift_flow: Floats
+    limits: Limits = field(default_factory=Limits.none)
+    transfers: dict[int, Floats] = field(default_factory=dict)
+
+    def add_flows(self, interval: Ints, branch: Ints) -> None:
+        """Columns for the flows of some branches in some intervals, where there are none yet."""
+        pairs = np.unique(np.stack([interval, branch]), axis=1)
+        t, line = pairs[:, self.flow[pairs[0], pairs[1]] < 0]
+        if not len(t):
+            return
+        infinite = np.full(len(t), np.inf)
+        nothing = coo_matrix((self.live.rows, len(t))).tocsc()
+        columns = self.live.add_columns(np.zeros(len(t)), -infinite, infinite, nothing)
+        used, place = np.unique(line, return_inverse=True)
+        transfer = self.transfer(used)
+        fixed = (transfer[place] * self.resources.fixed_mw[t]).sum(axis=1) + self.shift_flow[line]
+        rows, where, values = [np.arange(len(t))], [columns], [np.ones(len(t))]
+        for part in self.resources.injections:
+            given = -transfer[:, part.bus] * part.factor
+            rows.append(np.repeat(np.arange(len(t)), len(part.bus)))
+            where.append(part.columns[t].ravel())
+            values.append(given[place].ravel())
+        spread = transfer @ self.load_share
+        islands = spread.shape[1]
+        rows.append(np.repeat(np.arange(len(t)), islands))
+        where.append(self.all_shed[t].ravel())
+        values.append(-spread[place].ravel())
+        for block, sign in ((self.shed, -1.0), (self.over, 1.0)):
+            row, bus = np.nonzero(block[t] >= 0)
+            rows.append(row)
+            where.append(block[t[row], bus])
+            values.append(sign * transfer[place[row], bus])
+        entries = _csr(rows, where, values, (len(t), self.live.columns))
+        self.flow[t, line] = columns
+        self.flow_row[t, line] = self.live.add_rows(fixed, fixed, entries)
+
+    def transfer(self, branches: Ints) -> Floats:
+        """Transfer factors of some branches, shape (len(branches), n)."""
+        missing = np.array([b for b in branches if int(b) not in self.transfers], dtype=np.int64)
+        if len(missing):
+            found = self.network.bus_transfers(missing)
+            self.transfers.update(zip(missing.tolist(), found, strict=True))
+        kept = [self.transfers[int(b)] for b in branches]
+        return np.array(kept).reshape(len(branches), len(self.network.island))
+
+    def add_limits(self, interval: Ints, branch: Ints, outage: Ints, upper: Flags) -> None:
+        """Limits of flows after outages (`INTACT` for none), each with a slack of its own."""
+        grid, periods = self.request.grid, self.request.periods
+        penalties = self.request.options.penalties
+        count, intact = len(interval), outage == INTACT
+        rate = np.where(intact, grid.branches.rate_a_mva[branch], grid.branches.rate_b_mva[branch])
+        cost = np.where(intact, penalties.branch_overload, penalties.outage_overload)
+        rows, where, values, given = self._post_flows(interval, branch, outage)
+        empty = coo_matrix((self.live.rows, count)).tocsc()
+        slack = self.live.add_columns(
+            cost * periods.hours, np.zeros(count), np.full(count, np.inf), empty
+        )
+        rows.append(np.arange(count))
+        where.append(slack)
+        values.append(np.where(upper, -1.0, 1.0))
+        entries = _csr(rows, where, values, (count, self.live.columns))
+        low = np.where(upper, -np.inf, -rate - given)
+        high = np.where(upper, rate - given, np.inf)
+        row = self.live.add_rows(low, high, entries)
+        self.limits = self.limits.with_more(Limits(interval, branch, outage, upper, row, slack))
+
+    def _post_flows(
+        self, interval: Ints, branch: Ints, outage: Ints
+    ) -> tuple[list[Ints], list[Ints], list[Floats], Floats]:
+        """Entries of flows after outages: row numbers, columns, factors; and what is fixed."""
+        resources = self.resources
+        place = np.full(len(self.network.from_bus), -1)
+        place[self.factors.monitored] = np.arange(len(self.factors.monitored))
+        sources: list[tuple[int, Ints, Floats, Ints, Floats]] = []
+        for k in np.flatnonzero(outage != INTACT):
+            on = self.running(int(interval[k]))
+            found = self.factors.sources(int(outage[k]), int(place[branch[k]]), on)
+            sources.append((int(k), *found))
+        lost = [np.stack([np.full(len(b), interval[k]), b]) for k, b, *_ in sources]
+        needed = np.concatenate([np.stack([interval, branch]), *lost], axis=1)
+        self.add_flows(needed[0], needed[1])
+        rows, where = [np.arange(len(interval))], [self.flow[interval, branch]]
+        values, given = [np.ones(len(interval))], np.zeros(len(interval))
+        unit_column, minimum = self._unit_columns()
+        for n, branches, by_branch, units, by_unit in sources:
+            t = interval[n]
+            rows.append(np.full(len(branches) + len(units), n))
+            where.append(np.concatenate([self.flow[t, branches], unit_column[t, units]]))
+            values.append(np.concatenate([by_branch, by_unit]))
+            running = self.running(int(t))[units]
+            if resources.on is None:
+                given[n] = (by_unit * minimum[units] * running).sum()
+        return rows, where, values, given
+
+    def _unit_columns(self) -> tuple[Ints, Floats]:
+        """The column of each unit's output, shape (T, units), and what it gives besides."""
+        units = self.request.grid.generators
+        columns = np.zeros((self.request.periods.count, len(units)), dtype=np.int64)
+        columns[:, self.resources.thermal] = self.resources.above
+        columns[:, self.resources.free_units] = self.resources.free
+        minimum = np.zeros(len(units))
+        minimum[self.resources.thermal] = self.resources.units.p_min_mw
+        return columns, minimum
+
+    def running(self, interval: int) -> Flags:
+        """Units of the grid that run in an interval, shape (units,)."""
+        on = self.request.grid.generators.in_service.copy()
+        if self.resources.state is not None:
+            on[self.resources.thermal] = self.resources.state[interval]
+        return on
+
+    def add_sheds(self, interval: Ints, bus: Ints) -> None:
+        """Columns for load shed at single buses."""
+        load = np.maximum(self.resources.demand_mw[interval, bus], 0.0)
+        cost = self.request.options.penalties.load_shed
+        self.shed[interval, bus] = self._add_at_buses(interval, bus, cost, load, 1.0)
+
+    def add_overs(self, interval: Ints, bus: Ints) -> None:
+        """Columns for power spilled at single buses."""
+        cost = self.request.options.penalties.over_generation
+        most = np.full(len(bus), np.inf)
+        self.over[interval, bus] = self._add_at_buses(interval, bus, cost, most, -1.0)
+
+    def _add_at_buses(
+        self, interval: Ints, bus: Ints, cost: float, most: Floats, sign: float
+    ) -> Ints:
+        count = len(interval)
+        rows, where = [self.balance[interval, self.network.island[bus]]], [np.arange(count)]
+        values = [np.full(count, sign)]
+        for k in range(count):
+            branches = np.flatnonzero(self.flow_row[interval[k]] >= 0)
+            rows.append(self.flow_row[interval[k], branches])
+            where.append(np.full(len(branches), k))
+            values.append(-sign * self.transfer(branches)[:, bus[k]])
+        entries = _csr(rows, where, values, (self.live.rows, count)).tocsc()
+        price = np.full(count, cost * self.request.periods.hours)
+        return self.live.add_columns(price, np.zeros(count), most, entries)
+
+    def spread_shed(self, interval: Ints, island: Ints) -> None:
+        """Let the buses of some islands shed one by one instead of in proportion."""
+        loaded = self.resources.demand_mw[interval] > 0.0
+        wanted = loaded & (self.network.island == island[:, None]) & (self.shed[interval] < 0)
+        which, bus = np.nonzero(wanted)
+        self.add_sheds(interval[which], bus)
+        zero = np.zeros(len(interval))
+        self.live.bound_columns(self.all_shed[interval, island], zero, zero)
+
+    def add_tangents(self, interval: Ints, curved: Ints, power_mw: Floats) -> None:
+        """Tangents of quadratic costs at some outputs."""
+        resources, which = self.resources, self.resources.quadratic.units[curved]
+        every = np.zeros((len(curved), len(resources.quadratic.units)))
+        every[np.arange(len(curved)), curved] = power_mw
+        slope, base = (
+            values[np.arange(len(curved)), curved]
+            for values in tangent(resources.quadratic, resources.units, every)
+        )
+        row = np.arange(len(curved))
+        rows, where = (
+            [row, row],
+            [
+                resources.curved[interval, curved],
+                resources.above[interval, which],
+            ],
+        )
+        values, low = [np.ones(len(curved)), -slope], base
+        if resources.on is not None:
+            rows.append(row)
+            where.append(resources.on[interval, which])
+            values.append(-base)
+            low = np.zeros(len(curved))
+        elif resources.state is not None:
+            low = base * resources.state[interval, which]
+        entries = _csr(rows, where, values, (len(curved), self.live.columns))
+        self.live.add_rows(low, np.full(len(curved), np.inf), entries)
+
+    def injection(self, answer: Answer) -> Floats:
+        """Net injection of every bus, shape (T, n), MW."""
+        shape = self.resources.fixed_mw.shape
+        net = self.resources.fixed_mw.copy()
+        for part in self.resources.injections:
+            np.add.at(net.T, part.bus, (answer.values[part.columns] * part.factor).T)
+        shed, over = self.slacks(answer)
+        return np.asarray((net + shed - over).reshape(shape))
+
+    def slacks(self, answer: Answer) -> tuple[Floats, Floats]:
+        """Load shed and power spilled at every bus, shape (T, n) each, MW."""
+        shed = answer.values[self.all_shed] @ self.load_share.T
+        over = np.zeros_like(shed)
+        over[:, self.network.reference] += answer.values[self.reference_over]
+        for block, at in ((self.shed, shed), (self.over, over)):
+            t, bus = np.nonzero(block >= 0)
+            at[t, bus] += answer.values[block[t, bus]]
+        return np.maximum(shed, 0.0), np.maximum(over, 0.0)
+
+    def prices(self, answer: Answer) -> Floats:
+        """Cost of one more MW at every bus in every interval, shape (T, n), USD."""
+        price = answer.duals[self.balance][:, self.network.island]
+        branches = np.flatnonzero((self.flow_row >= 0).any(axis=0))
+        if len(branches):
+            rows = self.flow_row[:, branches]
+            dual = np.where(rows >= 0, answer.duals[np.maximum(rows, 0)], 0.0)
+            price = price - dual @ self.transfer(branches)
+        return np.asarray(price)
+
+
+def _csr(
+    rows: list[Ints], columns: list[Ints], values: list[Floats], shape: tuple[int, int]
+) -> csr_matrix:
+    kept = np.abs(value := np.concatenate(values)) > NEGLIGIBLE
+    place = (np.concatenate(rows)[kept], np.concatenate(columns)[kept])
+    return coo_matrix((value[kept], place), shape).tocsr()
+
+
+def security_program(
+    request: SolveRequest,
+    network: DcNetwork,
+    factors: OutageFactors,
+    directions: Flags | None,
+) -> SecurityProgram:
+    """The program before any limit of the network; `directions` as in `add_resources`."""
+    periods, penalties = request.periods, request.options.penalties
+    program = LinearProgram()
+    resources = add_resources(program, request, directions)
+    islands = int(network.island.max()) + 1
+    shape = (periods.count, islands)
+    member = coo_matrix(
+        (np.ones(len(network.island)), (np.arange(len(network.island)), network.island))
+    ).tocsr()
+    loaded = np.maximum(resources.demand_mw, 0.0)
+    all_shed = program.variables(shape, 0.0, loaded @ member, penalties.load_shed * periods.hours)
+    spill = program.variables(shape, 0.0, np.inf, penalties.over_generation * periods.hours)
+    needed = -(resources.fixed_mw @ member)
+    balance = program.rows(shape, [(all_shed, 1.0), (spill, -1.0)], needed, needed)
+    for part in resources.injections:
+        program.add_entries(balance[:, network.island[part.bus]], part.columns, part.factor)
+    nominal = loaded.sum(axis=0)
+    total = nominal @ member
+    share = member.multiply(nominal[:, None]).toarray() / np.where(total > 0.0, total, 1.0)
+    nowhere = np.full(resources.demand_mw.shape, -1, dtype=np.int64)
+    no_flow = np.full((periods.count, len(network.from_bus)), -1, dtype=np.int64)
+    return SecurityProgram(
+        request=request,
+        network=network,
+        factors=factors,
+        program=program,
+        resources=resources,
+        live=LiveProgram(program),
+        balance=balance,
+        all_shed=all_shed,
+        reference_over=spill,
+        shed=nowhere,
+        over=nowhere.copy(),
+        flow=no_flow,
+        flow_row=no_flow.copy(),
+        load_share=share,
+        constant_usd=_constant(request, resources),
+        shift_flow=network.flows(network.angles(np.zeros(len(network.island)))),
+    )
+
+
+def _constant(request: SolveRequest, resources: Resources) -> float:
+    commitment = given_commitment(request)
+    if commitment is None or resources.state is None:
+        return 0.0
+    least = resources.units.cost_usd[:, 0].copy()
+    least[resources.quadratic.units] = 0.0
+    starts = commitment.start_cost_usd.sum() + commitment.store_start_cost_usd.sum()
+    return float((resources.state * least).sum() + starts)
