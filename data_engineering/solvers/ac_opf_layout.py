@@ -1,0 +1,230 @@
+"""Where the variables and rows of an AC-OPF stand, with its constant matrices, in per unit.
+
+Columns: angles, magnitudes, active and reactive power of units, flows of DC lines, and the cost of
+each unit with a piecewise cost. Rows: active and reactive balance of every bus that is not
+isolated, squared apparent power into both ends of every branch with a rating (1 is the limit),
+angle differences by pair of buses, and the segments of piecewise costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csc_matrix
+
+from data_engineering.model.grid import ISOLATED, Flags, Floats, Grid, Ints
+from data_engineering.solvers.matrices import Complexes
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One end of every branch: `k = own conj(other)` of its two admittances, p.u.
+
+    Attributes:
+        own_bus: the bus at this end.
+        other_bus: the bus at the other end.
+        own: admittance to the voltage of this end, shape (branches,).
+        other: admittance to the voltage of the other end.
+    """
+
+    own_bus: Ints
+    other_bus: Ints
+    own: Complexes
+    other: Complexes
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Positions and constants of one grid; see the module."""
+
+    grid: Grid
+    live: Flags
+    usable: Flags
+    limited: Ints
+    pairs: Ints
+    pair_of: Ints
+    pair_sign: Floats
+    curves: Ints
+    segment_unit: Ints
+    segment_slope: Floats
+    segment_level: Floats
+    sides: tuple[Side, Side]
+
+    @property
+    def buses(self) -> int:
+        """Buses, isolated ones included."""
+        return len(self.grid.buses)
+
+    @property
+    def units(self) -> int:
+        """Generators, those out of service included."""
+        return len(self.grid.generators)
+
+    @property
+    def p_columns(self) -> Ints:
+        """Columns of the units' active power."""
+        return np.arange(2 * self.buses, 2 * self.buses + self.units)
+
+    @property
+    def q_columns(self) -> Ints:
+        """Columns of the units' reactive power."""
+        return self.p_columns + self.units
+
+    @property
+    def dc_columns(self) -> Ints:
+        """Columns of the DC lines' flows."""
+        first = 2 * (self.buses + self.units)
+        return np.arange(first, first + len(self.grid.dc_lines))
+
+    @property
+    def curve_columns(self) -> Ints:
+        """Columns of the costs of units with a piecewise cost."""
+        first = 2 * (self.buses + self.units) + len(self.grid.dc_lines)
+        return np.arange(first, first + len(self.curves))
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return 2 * (self.buses + self.units) + len(self.grid.dc_lines) + len(self.curves)
+
+    @property
+    def row_of(self) -> Ints:
+        """Row of the active balance of every bus, -1 where there is none."""
+        return np.where(self.live, np.cumsum(self.live) - 1, -1)
+
+    @property
+    def balances(self) -> int:
+        """Balance rows: half of them active, half reactive."""
+        return 2 * int(self.live.sum())
+
+    @property
+    def first_pair(self) -> int:
+        """Row of the first angle difference; before it stand the flow limits."""
+        return self.balances + 2 * len(self.limited)
+
+    @property
+    def first_segment(self) -> int:
+        """Row of the first segment of a piecewise cost."""
+        return self.first_pair + len(self.pairs)
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.first_segment + len(self.segment_unit)
+
+
+def layout_of(grid: Grid) -> Layout:
+    """The layout of a grid. A branch with an end at an isolated bus is never in service."""
+    live = grid.buses.kind != ISOLATED
+    branches = grid.branches
+    usable = live[branches.from_bus] & live[branches.to_bus]
+    limited = np.flatnonzero(np.isfinite(branches.rate_a_mva) & usable)
+    angle = np.isfinite(branches.angle_min_deg) | np.isfinite(branches.angle_max_deg)
+    pairs, pair_of, sign = _pairs(branches.from_bus, branches.to_bus, angle & usable)
+    curves, unit, slope, level = _segments(grid)
+    return Layout(
+        grid, live, usable, limited, pairs, pair_of, sign, curves, unit, slope, level, _sides(grid)
+    )
+
+
+def _pairs(start: Ints, end: Ints, chosen: Flags) -> tuple[Ints, Ints, Floats]:
+    """Pairs of buses, shape (pairs, 2), and the pair (-1: none) and direction of every branch."""
+    ends = np.stack([np.minimum(start, end), np.maximum(start, end)], axis=1)
+    pairs, inverse = np.unique(ends[chosen], axis=0, return_inverse=True)
+    pair_of = np.full(len(start), -1)
+    pair_of[chosen] = inverse.ravel()
+    return pairs, pair_of, np.where(start < end, 1.0, -1.0)
+
+
+def _segments(grid: Grid) -> tuple[Ints, Ints, Floats, Floats]:
+    """Units with a piecewise cost, and of every segment its curve, USD/MWh, USD/h at 0 MW."""
+    power, cost = grid.generators.cost_mw, grid.generators.cost_usd_per_h
+    curves = np.flatnonzero(~np.isnan(power[:, 0])) if power.shape[1] else np.zeros(0, np.int64)
+    power, cost = power[curves], cost[curves]
+    width, rise = np.diff(power, axis=1), np.diff(cost, axis=1)
+    unit, segment = np.nonzero(width > 0.0)
+    slope = rise[unit, segment] / width[unit, segment]
+    return curves, unit, slope, cost[unit, segment] - slope * power[unit, segment]
+
+
+def _sides(grid: Grid) -> tuple[Side, Side]:
+    """Both ends of all branches as if they were in service (MATPOWER User's Manual, 3.2)."""
+    branches = grid.branches
+    series = 1.0 / (branches.r_pu + 1j * branches.x_pu)
+    tt = series + 0.5j * branches.b_pu
+    ratio = branches.tap * np.exp(1j * np.deg2rad(branches.shift_deg))
+    start, end = branches.from_bus, branches.to_bus
+    return (
+        Side(start, end, tt / branches.tap**2, -series / ratio.conj()),
+        Side(end, start, tt, -series / ratio),
+    )
+
+
+def flow_map(layout: Layout) -> csc_matrix:
+    """Power that branches take from the buses, rows the balances, of (a, b, u, w) per branch."""
+    count = len(layout.grid.branches)
+    half = layout.balances // 2
+    branch = np.flatnonzero(layout.usable)
+    rows, columns, values = [], [], []
+    for side, (own, turn) in zip(layout.sides, ((0, 1.0), (1, -1.0)), strict=True):
+        row = layout.row_of[side.own_bus[branch]]
+        g, b = side.own.real[branch], side.own.imag[branch]
+        gm, bm = side.other.real[branch], side.other.imag[branch]
+        for shift, term, value in (
+            (0, own, g),
+            (0, 2, gm),
+            (0, 3, turn * bm),
+            (half, own, -b),
+            (half, 2, -bm),
+            (half, 3, turn * gm),
+        ):
+            rows.append(row + shift)
+            columns.append(branch + term * count)
+            values.append(value)
+    return _matrix(rows, columns, values, (layout.balances, 4 * count))
+
+
+def shunt_map(layout: Layout) -> csc_matrix:
+    """Power that shunts take from the buses, rows the balances, of squared magnitudes."""
+    bus = np.flatnonzero(layout.live)
+    row, base = layout.row_of[bus], layout.grid.base_mva
+    gs, bs = layout.grid.buses.gs_mw[bus] / base, -layout.grid.buses.bs_mvar[bus] / base
+    half = layout.balances // 2
+    return _matrix([row, row + half], [bus, bus], [gs, bs], (layout.balances, layout.buses))
+
+
+def linear_map(layout: Layout) -> csc_matrix:
+    """The linear part of every row, of the columns."""
+    units, lines = layout.grid.generators, layout.grid.dc_lines
+    row, half = layout.row_of, layout.balances // 2
+    pair = layout.first_pair + np.arange(len(layout.pairs))
+    segment = layout.first_segment + np.arange(len(layout.segment_unit))
+    one = np.ones(len(pair))
+    blocks = [
+        (row[units.bus], layout.p_columns, np.ones(len(units))),
+        (row[units.bus] + half, layout.q_columns, np.ones(len(units))),
+        (row[lines.from_bus], layout.dc_columns, -np.ones(len(lines))),
+        (row[lines.to_bus], layout.dc_columns, 1.0 - lines.loss_share),
+        (pair, layout.pairs[:, 0], one),
+        (pair, layout.pairs[:, 1], -one),
+        (segment, layout.curve_columns[layout.segment_unit], np.ones(len(segment))),
+        (
+            segment,
+            layout.p_columns[layout.curves[layout.segment_unit]],
+            -layout.segment_slope,
+        ),
+    ]
+    at_bus = (units.bus, units.bus, lines.from_bus, lines.to_bus)
+    kept = [layout.live[bus] for bus in at_bus] + [slice(None)] * 4
+    rows, columns, values = (
+        [block[part][keep] for block, keep in zip(blocks, kept, strict=True)] for part in range(3)
+    )
+    return _matrix(rows, columns, values, (layout.height, layout.width))
+
+
+def _matrix(
+    rows: list[Ints], columns: list[Ints], values: list[Floats], shape: tuple[int, int]
+) -> csc_matrix:
+    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+    return coo_matrix(entries, shape).tocsc()

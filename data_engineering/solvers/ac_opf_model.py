@@ -1,0 +1,182 @@
+"""One AC-OPF model of a grid, solved again and again as loads, outages, limits and costs change.
+
+The model is PGLib's (polar voltages, apparent power limits at both ends, angle differences), with
+piecewise costs and DC lines besides. Shunts are demand, stores stand idle.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.problem import Status
+from data_engineering.solvers.ac_opf_bounds import Numbers, UnitState, numbers
+from data_engineering.solvers.ac_opf_elastic import VIOLATION_PU, least_violation
+from data_engineering.solvers.ac_opf_functions import functions
+from data_engineering.solvers.ac_opf_ipopt import Point, ipopt, run
+from data_engineering.solvers.ac_opf_layout import Layout, layout_of
+from data_engineering.solvers.matrices import Complexes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class AcOpfSolution:
+    """An answer; without an optimum the arrays say where the solver stood.
+
+    Attributes:
+        status: `optimal` (locally: the problem is not convex), `infeasible` where the least
+            violation of the constraints is above 0 (locally as well), else `not_converged`.
+        objective: USD/h; NaN without an optimum.
+        vm_pu, va_deg: shape (buses,).
+        p_mw, q_mvar: of the units, shape (units,).
+        dc_mw: flow into the from end of each DC line, shape (dc lines,).
+        price, price_q: of active and reactive power, shape (buses,), USD/MWh and USD/Mvarh; NaN
+            at isolated buses.
+        shadow: saving by one MVA more of each branch's rating, shape (branches,), USD/MVAh.
+        violation_mva: least sum of violations that was found, where no optimum was; else 0.
+        point: what a warm start needs.
+    """
+
+    status: Status
+    objective: float
+    vm_pu: Floats
+    va_deg: Floats
+    p_mw: Floats
+    q_mvar: Floats
+    dc_mw: Floats
+    price: Floats
+    price_q: Floats
+    shadow: Floats
+    iterations: int
+    seconds: float
+    message: str
+    violation_mva: float
+    point: Point
+
+    @property
+    def voltage(self) -> Complexes:
+        """Complex voltages, p.u."""
+        turned: Complexes = self.vm_pu * np.exp(1j * np.deg2rad(self.va_deg))
+        return turned
+
+
+class AcOpfModel:
+    """The AC-OPF of one grid; building it takes as long as a few solves of it."""
+
+    def __init__(self, grid: Grid, *, time_limit_seconds: float = 300.0) -> None:
+        """Build the equations.
+
+        Args:
+            grid: the case, checked; its loads are only the default of `solve`.
+            time_limit_seconds: CPU time of each run of Ipopt.
+        """
+        self.grid = grid
+        self.layout: Layout = layout_of(grid)
+        self.units = UnitState.of(grid)
+        self._functions = functions(self.layout)
+        self._seconds = time_limit_seconds
+        self._solvers: dict[str, Any] = {}
+
+    def solve(
+        self,
+        load_p_mw: Floats,
+        load_q_mvar: Floats,
+        status: Flags | None = None,
+        start: AcOpfSolution | None = None,
+        units: UnitState | None = None,
+    ) -> AcOpfSolution:
+        """The cheapest dispatch.
+
+        Args:
+            load_p_mw, load_q_mvar: demand at every bus, shape (buses,).
+            status: branches in service, shape (branches,); None: as in the grid.
+            start: an optimum of this model from which to start, primal and dual.
+            units: state of the units; None: the grid's.
+
+        Raises:
+            BadInput: limits of a voltage, a unit or a DC line cross.
+        """
+        began = time.perf_counter()
+        used = self.grid.branches.in_service if status is None else status
+        given = numbers(
+            self.layout, load_p_mw, load_q_mvar, used, self.units if units is None else units
+        )
+        found, spent = self._optimum(given, start)
+        answer: Status = "optimal"
+        violation = 0.0
+        if not found.solved:
+            nearest = least_violation(self._functions, self.layout, given, self._seconds)
+            spent += nearest.iterations
+            violation = nearest.violation
+            answer = "infeasible" if nearest.solved and violation > VIOLATION_PU else "not_converged"
+            if nearest.solved and violation <= VIOLATION_PU:
+                found = run(self._solver("cold"), given._replace(x0=nearest.x))
+                spent += found.iterations
+                answer = "optimal" if found.solved else "not_converged"
+        seconds = time.perf_counter() - began
+        return self._solution(answer, found, violation, spent, seconds)
+
+    def _optimum(self, given: Numbers, start: AcOpfSolution | None) -> tuple[Point, int]:
+        """Try the start, then two ways from the middle; and all iterations that were spent."""
+        spent = 0
+        variants = ["cold", "adaptive"] if start is None else ["warm", "cold", "adaptive"]
+        for variant in variants:
+            warm = start.point if start is not None and variant == "warm" else None
+            found = run(self._solver(variant), given, warm)
+            spent += found.iterations
+            if found.solved:
+                break
+            log.info("AC-OPF, %s start: %s", variant, found.message)
+        return found, spent
+
+    def _solver(self, variant: str) -> Any:
+        if variant not in self._solvers:
+            self._solvers[variant] = ipopt(self._functions, variant, self._seconds)
+        return self._solvers[variant]
+
+    def _solution(
+        self, status: Status, found: Point, violation: float, spent: int, seconds: float
+    ) -> AcOpfSolution:
+        layout, base = self.layout, self.grid.base_mva
+        count, half = layout.buses, layout.balances // 2
+        prices = np.full((2, count), np.nan)
+        prices[:, layout.live] = -found.lam_g[: layout.balances].reshape(2, half) / base
+        limits = found.lam_g[layout.balances : layout.first_pair].reshape(2, -1).sum(axis=0)
+        shadow = np.zeros(len(self.grid.branches))
+        # The limit is (flow/rating)^2 <= 1, so its multiplier is per relative squared flow.
+        shadow[layout.limited] = 2.0 * limits / self.grid.branches.rate_a_mva[layout.limited]
+        return AcOpfSolution(
+            status=status,
+            objective=found.f if status == "optimal" else float("nan"),
+            vm_pu=found.x[count : 2 * count],
+            va_deg=np.rad2deg(found.x[:count]),
+            p_mw=found.x[layout.p_columns] * base,
+            q_mvar=found.x[layout.q_columns] * base,
+            dc_mw=found.x[layout.dc_columns] * base,
+            price=prices[0],
+            price_q=prices[1],
+            shadow=shadow,
+            iterations=spent,
+            seconds=seconds,
+            message=found.message,
+            violation_mva=violation * base,
+            point=found,
+        )
+
+
+def bus_loads(grid: Grid, p_mw: Floats, q_mvar: Floats) -> tuple[Floats, Floats]:
+    """Demand at every bus, shape (..., buses), from that of the loads, shape (..., loads).
+
+    Loads out of service count nothing.
+    """
+    shape = (*p_mw.shape[:-1], len(grid.buses))
+    totals = np.zeros(shape), np.zeros(shape)
+    for total, given in zip(totals, (p_mw, q_mvar), strict=True):
+        np.add.at(total.T, grid.loads.bus, (given * grid.loads.in_service).T)
+    return totals
