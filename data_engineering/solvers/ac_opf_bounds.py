@@ -35,6 +35,18 @@ class UnitState:
         return cls(units.in_service, units.p_min_mw, units.p_max_mw, cost)
 
 
+def unit_costs(layout: Layout, units: UnitState, p_mw: Floats) -> Floats:
+    """Cost of outputs of the units, shape (units,), USD/h; 0 for those that are off."""
+    on = units.on & layout.live[layout.grid.generators.bus]
+    c2, c1, c0 = units.cost.T
+    cost = (c2 * p_mw + c1) * p_mw + c0
+    piece = layout.segment_level + layout.segment_slope * p_mw[layout.curves][layout.segment_unit]
+    greatest = np.full(len(layout.curves), -np.inf)
+    np.maximum.at(greatest, layout.segment_unit, piece)
+    cost[layout.curves] = greatest
+    return np.where(on, cost, 0.0)
+
+
 class Numbers(NamedTuple):
     """Parameters, first point, bounds of columns and rows, all in per unit."""
 
@@ -53,8 +65,9 @@ def numbers(
 
     Args:
         layout: of the grid.
-        load_p_mw, load_q_mvar: demand at every bus, shape (buses,); that of isolated buses is
-            not served.
+        load_p_mw: active demand at every bus, shape (buses,); that of isolated buses is not
+            served.
+        load_q_mvar: reactive demand at every bus, shape (buses,).
         status: branches in service, shape (branches,).
         units: state of the units.
 

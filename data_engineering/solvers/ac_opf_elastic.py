@@ -67,7 +67,5 @@ def _relaxed(functions: Functions, layout: Layout) -> Functions:
         {"x": x, "p": p, "f": f, "g": g},
         casadi.Function("grad_f", [x, p], [f, casadi.MX(gradient)]),
         casadi.Function("jac_g", [x, p], [g, casadi.horzcat(jacobian, -one, one)]),
-        casadi.Function(
-            "hess_lag", [x, p, lam_f, lam_g], [casadi.diagcat(hessian, nothing)]
-        ),
+        casadi.Function("hess_lag", [x, p, lam_f, lam_g], [casadi.diagcat(hessian, nothing)]),
     )

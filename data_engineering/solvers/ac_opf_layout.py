@@ -8,24 +8,27 @@ angle differences by pair of buses, and the segments of piecewise costs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_matrix, csc_matrix
 
 from data_engineering.model.grid import ISOLATED, Flags, Floats, Grid, Ints
-from data_engineering.solvers.matrices import Complexes
+from data_engineering.solvers.matrices import Complexes, branch_admittances
+
+Block = tuple[Ints, Ints, Floats]
+"""Rows, columns and values of some entries of a matrix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One end of every branch: `k = own conj(other)` of its two admittances, p.u.
+    """One end of every branch.
 
     Attributes:
         own_bus: the bus at this end.
         other_bus: the bus at the other end.
-        own: admittance to the voltage of this end, shape (branches,).
-        other: admittance to the voltage of the other end.
+        own: admittance to the voltage of this end, shape (branches,), p.u.
+        other: admittance to the voltage of the other end, p.u.
     """
 
     own_bus: Ints
@@ -149,49 +152,43 @@ def _segments(grid: Grid) -> tuple[Ints, Ints, Floats, Floats]:
 
 
 def _sides(grid: Grid) -> tuple[Side, Side]:
-    """Both ends of all branches as if they were in service (MATPOWER User's Manual, 3.2)."""
+    """Both ends of all branches as if they were in service."""
     branches = grid.branches
-    series = 1.0 / (branches.r_pu + 1j * branches.x_pu)
-    tt = series + 0.5j * branches.b_pu
-    ratio = branches.tap * np.exp(1j * np.deg2rad(branches.shift_deg))
-    start, end = branches.from_bus, branches.to_bus
+    every = replace(branches, in_service=np.ones(len(branches), dtype=np.bool_))
+    y = branch_admittances(replace(grid, branches=every))
     return (
-        Side(start, end, tt / branches.tap**2, -series / ratio.conj()),
-        Side(end, start, tt, -series / ratio),
+        Side(branches.from_bus, branches.to_bus, y.ff, y.ft),
+        Side(branches.to_bus, branches.from_bus, y.tt, y.tf),
     )
 
 
 def flow_map(layout: Layout) -> csc_matrix:
     """Power that branches take from the buses, rows the balances, of (a, b, u, w) per branch."""
-    count = len(layout.grid.branches)
-    half = layout.balances // 2
+    count, half = len(layout.grid.branches), layout.balances // 2
     branch = np.flatnonzero(layout.usable)
-    rows, columns, values = [], [], []
-    for side, (own, turn) in zip(layout.sides, ((0, 1.0), (1, -1.0)), strict=True):
+    blocks: list[Block] = []
+    for side, own_term, turn in zip(layout.sides, (0, 1), (1.0, -1.0), strict=True):
         row = layout.row_of[side.own_bus[branch]]
-        g, b = side.own.real[branch], side.own.imag[branch]
-        gm, bm = side.other.real[branch], side.other.imag[branch]
+        own, other = side.own[branch], side.other[branch]
         for shift, term, value in (
-            (0, own, g),
-            (0, 2, gm),
-            (0, 3, turn * bm),
-            (half, own, -b),
-            (half, 2, -bm),
-            (half, 3, turn * gm),
+            (0, own_term, own.real),
+            (0, 2, other.real),
+            (0, 3, turn * other.imag),
+            (half, own_term, -own.imag),
+            (half, 2, -other.imag),
+            (half, 3, turn * other.real),
         ):
-            rows.append(row + shift)
-            columns.append(branch + term * count)
-            values.append(value)
-    return _matrix(rows, columns, values, (layout.balances, 4 * count))
+            blocks.append((row + shift, branch + term * count, value))
+    return _matrix(blocks, (layout.balances, 4 * count))
 
 
 def shunt_map(layout: Layout) -> csc_matrix:
     """Power that shunts take from the buses, rows the balances, of squared magnitudes."""
-    bus = np.flatnonzero(layout.live)
+    bus, buses = np.flatnonzero(layout.live), layout.grid.buses
     row, base = layout.row_of[bus], layout.grid.base_mva
-    gs, bs = layout.grid.buses.gs_mw[bus] / base, -layout.grid.buses.bs_mvar[bus] / base
-    half = layout.balances // 2
-    return _matrix([row, row + half], [bus, bus], [gs, bs], (layout.balances, layout.buses))
+    active = (row, bus, buses.gs_mw[bus] / base)
+    reactive = (row + layout.balances // 2, bus, -buses.bs_mvar[bus] / base)
+    return _matrix([active, reactive], (layout.balances, layout.buses))
 
 
 def linear_map(layout: Layout) -> csc_matrix:
@@ -200,31 +197,23 @@ def linear_map(layout: Layout) -> csc_matrix:
     row, half = layout.row_of, layout.balances // 2
     pair = layout.first_pair + np.arange(len(layout.pairs))
     segment = layout.first_segment + np.arange(len(layout.segment_unit))
-    one = np.ones(len(pair))
-    blocks = [
-        (row[units.bus], layout.p_columns, np.ones(len(units))),
-        (row[units.bus] + half, layout.q_columns, np.ones(len(units))),
-        (row[lines.from_bus], layout.dc_columns, -np.ones(len(lines))),
-        (row[lines.to_bus], layout.dc_columns, 1.0 - lines.loss_share),
-        (pair, layout.pairs[:, 0], one),
-        (pair, layout.pairs[:, 1], -one),
+    made = np.flatnonzero(layout.live[units.bus])
+    leaves = np.flatnonzero(layout.live[lines.from_bus])
+    arrives = np.flatnonzero(layout.live[lines.to_bus])
+    curved = layout.curves[layout.segment_unit]
+    blocks: list[Block] = [
+        (row[units.bus[made]], layout.p_columns[made], np.ones(len(made))),
+        (row[units.bus[made]] + half, layout.q_columns[made], np.ones(len(made))),
+        (row[lines.from_bus[leaves]], layout.dc_columns[leaves], -np.ones(len(leaves))),
+        (row[lines.to_bus[arrives]], layout.dc_columns[arrives], 1.0 - lines.loss_share[arrives]),
+        (pair, layout.pairs[:, 0], np.ones(len(pair))),
+        (pair, layout.pairs[:, 1], -np.ones(len(pair))),
         (segment, layout.curve_columns[layout.segment_unit], np.ones(len(segment))),
-        (
-            segment,
-            layout.p_columns[layout.curves[layout.segment_unit]],
-            -layout.segment_slope,
-        ),
+        (segment, layout.p_columns[curved], -layout.segment_slope),
     ]
-    at_bus = (units.bus, units.bus, lines.from_bus, lines.to_bus)
-    kept = [layout.live[bus] for bus in at_bus] + [slice(None)] * 4
-    rows, columns, values = (
-        [block[part][keep] for block, keep in zip(blocks, kept, strict=True)] for part in range(3)
-    )
-    return _matrix(rows, columns, values, (layout.height, layout.width))
+    return _matrix(blocks, (layout.height, layout.width))
 
 
-def _matrix(
-    rows: list[Ints], columns: list[Ints], values: list[Floats], shape: tuple[int, int]
-) -> csc_matrix:
-    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-    return coo_matrix(entries, shape).tocsc()
+def _matrix(blocks: list[Block], shape: tuple[int, int]) -> csc_matrix:
+    rows, columns, values = (np.concatenate([block[k] for block in blocks]) for k in range(3))
+    return coo_matrix((values, (rows, columns)), shape).tocsc()

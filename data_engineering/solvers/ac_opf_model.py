@@ -15,7 +15,7 @@ import numpy as np
 
 from data_engineering.model.grid import Flags, Floats, Grid
 from data_engineering.model.problem import Status
-from data_engineering.solvers.ac_opf_bounds import Numbers, UnitState, numbers
+from data_engineering.solvers.ac_opf_bounds import Numbers, UnitState, numbers, unit_costs
 from data_engineering.solvers.ac_opf_elastic import VIOLATION_PU, least_violation
 from data_engineering.solvers.ac_opf_functions import functions
 from data_engineering.solvers.ac_opf_ipopt import Point, ipopt, run
@@ -35,6 +35,7 @@ class AcOpfSolution:
         objective: USD/h; NaN without an optimum.
         vm_pu, va_deg: shape (buses,).
         p_mw, q_mvar: of the units, shape (units,).
+        cost_usd_per_h: of the units, shape (units,).
         dc_mw: flow into the from end of each DC line, shape (dc lines,).
         price, price_q: of active and reactive power, shape (buses,), USD/MWh and USD/Mvarh; NaN
             at isolated buses.
@@ -49,6 +50,7 @@ class AcOpfSolution:
     va_deg: Floats
     p_mw: Floats
     q_mvar: Floats
+    cost_usd_per_h: Floats
     dc_mw: Floats
     price: Floats
     price_q: Floats
@@ -62,7 +64,8 @@ class AcOpfSolution:
     @property
     def voltage(self) -> Complexes:
         """Complex voltages, p.u."""
-        turned: Complexes = self.vm_pu * np.exp(1j * np.deg2rad(self.va_deg))
+        angle = np.deg2rad(self.va_deg).astype(np.complex128)
+        turned: Complexes = np.asarray(self.vm_pu * np.exp(1j * angle), dtype=np.complex128)
         return turned
 
 
@@ -94,7 +97,8 @@ class AcOpfModel:
         """The cheapest dispatch.
 
         Args:
-            load_p_mw, load_q_mvar: demand at every bus, shape (buses,).
+            load_p_mw: active demand at every bus, shape (buses,).
+            load_q_mvar: reactive demand at every bus, shape (buses,).
             status: branches in service, shape (branches,); None: as in the grid.
             start: an optimum of this model from which to start, primal and dual.
             units: state of the units; None: the grid's.
@@ -104,9 +108,8 @@ class AcOpfModel:
         """
         began = time.perf_counter()
         used = self.grid.branches.in_service if status is None else status
-        given = numbers(
-            self.layout, load_p_mw, load_q_mvar, used, self.units if units is None else units
-        )
+        state = self.units if units is None else units
+        given = numbers(self.layout, load_p_mw, load_q_mvar, used, state)
         found, spent = self._optimum(given, start)
         answer: Status = "optimal"
         violation = 0.0
@@ -114,18 +117,20 @@ class AcOpfModel:
             nearest = least_violation(self._functions, self.layout, given, self._seconds)
             spent += nearest.iterations
             violation = nearest.violation
-            answer = "infeasible" if nearest.solved and violation > VIOLATION_PU else "not_converged"
+            answer = (
+                "infeasible" if nearest.solved and violation > VIOLATION_PU else "not_converged"
+            )
             if nearest.solved and violation <= VIOLATION_PU:
                 found = run(self._solver("cold"), given._replace(x0=nearest.x))
                 spent += found.iterations
                 answer = "optimal" if found.solved else "not_converged"
         seconds = time.perf_counter() - began
-        return self._solution(answer, found, violation, spent, seconds)
+        return self._solution(answer, found, state, violation, spent, seconds)
 
     def _optimum(self, given: Numbers, start: AcOpfSolution | None) -> tuple[Point, int]:
         """Try the start, then two ways from the middle; and all iterations that were spent."""
         spent = 0
-        variants = ["cold", "adaptive"] if start is None else ["warm", "cold", "adaptive"]
+        variants = ["cold", "monotone"] if start is None else ["warm", "cold", "monotone"]
         for variant in variants:
             warm = start.point if start is not None and variant == "warm" else None
             found = run(self._solver(variant), given, warm)
@@ -141,9 +146,16 @@ class AcOpfModel:
         return self._solvers[variant]
 
     def _solution(
-        self, status: Status, found: Point, violation: float, spent: int, seconds: float
+        self,
+        status: Status,
+        found: Point,
+        units: UnitState,
+        violation: float,
+        spent: int,
+        seconds: float,
     ) -> AcOpfSolution:
         layout, base = self.layout, self.grid.base_mva
+        p_mw = found.x[layout.p_columns] * base
         count, half = layout.buses, layout.balances // 2
         prices = np.full((2, count), np.nan)
         prices[:, layout.live] = -found.lam_g[: layout.balances].reshape(2, half) / base
@@ -156,8 +168,9 @@ class AcOpfModel:
             objective=found.f if status == "optimal" else float("nan"),
             vm_pu=found.x[count : 2 * count],
             va_deg=np.rad2deg(found.x[:count]),
-            p_mw=found.x[layout.p_columns] * base,
+            p_mw=p_mw,
             q_mvar=found.x[layout.q_columns] * base,
+            cost_usd_per_h=unit_costs(layout, units, p_mw),
             dc_mw=found.x[layout.dc_columns] * base,
             price=prices[0],
             price_q=prices[1],
