@@ -13,20 +13,11 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from data_engineering.model import grid as words
 from data_engineering.model.errors import BadInput
-from data_engineering.model.grid import Elements, Flags, Floats, Grid, Ints
+from data_engineering.model.grid import Elements, Floats, Grid
+from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS
 
 FORMAT = 1
-_PARTS: dict[str, type[Elements]] = {
-    "buses": words.Buses,
-    "branches": words.Branches,
-    "generators": words.Generators,
-    "loads": words.Loads,
-    "storages": words.Storages,
-    "dc_lines": words.DcLines,
-}
-_BUS_FIELDS = ("bus", "from_bus", "to_bus")
 
 
 def grid_to_document(grid: Grid) -> dict[str, Any]:
@@ -37,7 +28,7 @@ def grid_to_document(grid: Grid) -> dict[str, Any]:
         "base_mva": grid.base_mva,
     }
     bus_ids = grid.buses.id.tolist()
-    for part in _PARTS:
+    for part in PARTS:
         elements = getattr(grid, part)
         columns = {
             field.name: _plain(field.name, getattr(elements, field.name), bus_ids)
@@ -60,14 +51,17 @@ def grid_from_document(document: Mapping[str, Any]) -> Grid:
         raise BadInput("system_data.format", document.get("format"), f"give format {FORMAT}")
     try:
         index = {bus["id"]: row for row, bus in enumerate(document["buses"])}
-        parts = {name: _elements(kind, document[name], index) for name, kind in _PARTS.items()}
+        parts = {name: _elements(kind, document[name], index) for name, kind in PARTS.items()}
         return Grid(document["case_name"], float(document["base_mva"]), **parts)
     except KeyError as missing:
         raise BadInput("system_data", missing.args[0], "give every part and field") from None
+    except (TypeError, ValueError) as wrong:
+        remedy = "give lists of objects whose values are of the fields' kinds"
+        raise BadInput("system_data", str(wrong), remedy) from None
 
 
 def _plain(name: str, values: Any, bus_ids: list[str]) -> list[Any]:
-    if name in _BUS_FIELDS:
+    if name in BUS_FIELDS:
         return [bus_ids[row] for row in values]
     if values.dtype.kind == "f":
         return [_to_json(value) for value in values.tolist()]
@@ -87,15 +81,12 @@ def _elements(kind: type[Elements], rows: list[dict[str, Any]], index: dict[str,
     columns: dict[str, Any] = {}
     for field in fields(kind):
         values = [row[field.name] for row in rows]
-        if field.name in _BUS_FIELDS:
+        if field.name in BUS_FIELDS:
             columns[field.name] = np.array([index[value] for value in values], dtype=np.int64)
         elif hints[field.name] == Floats:
             columns[field.name] = np.array([_from_json(each) for each in values], dtype=float)
-        elif hints[field.name] in (Ints, Flags):
-            wanted = np.int64 if hints[field.name] == Ints else np.bool_
-            columns[field.name] = np.array(values, dtype=wanted)
         else:
-            columns[field.name] = np.array(values, dtype=np.str_)
+            columns[field.name] = np.array(values, dtype=DTYPES[hints[field.name]])
     return kind(**columns)
 
 

@@ -24,9 +24,10 @@ from data_engineering.model.grid import (
     Storages,
     Texts,
 )
+from data_engineering.transformation.grid_parts import no_elements
 from data_engineering.transformation.matpower_columns import COLUMNS, EXACT, FULL_TURN_DEG, LEAST
 from data_engineering.transformation.matpower_costs import cost_columns
-from data_engineering.transformation.matpower_exact import no_elements, with_exact
+from data_engineering.transformation.matpower_exact import with_exact
 from data_engineering.transformation.matpower_text import Statements, Table, fault, read_statements
 
 _LOG = logging.getLogger(__name__)
@@ -229,8 +230,7 @@ def _loads(bus: Table, numbers: Ints) -> Loads:
 
 def _dc_lines(case: Statements, numbers: Ints) -> DcLines:
     if "dcline" not in case.tables:
-        lines: DcLines = no_elements(DcLines)
-        return lines
+        return no_elements(DcLines)
     table = case.tables["dcline"]
     costs = case.tables.get("dclinecost")
     if costs is not None and costs.values[:, 4:].any():

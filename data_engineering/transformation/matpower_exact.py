@@ -8,22 +8,12 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from data_engineering.model.grid import Elements, Flags, Floats, Grid, Ints, Texts
+from data_engineering.model.grid import Grid, Ints, Texts
+from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS
 from data_engineering.transformation.matpower_columns import EXACT
 from data_engineering.transformation.matpower_text import Statements, Table, fault
 
-PARTS: dict[str, type[Elements]] = {
-    name: kind for name, kind in get_type_hints(Grid).items() if issubclass(kind, Elements)
-}
-BUS_FIELDS = ("bus", "from_bus", "to_bus")
 _WIDE = ("start_after_h", "start_cost_usd", "cost_mw", "cost_usd_per_h")
-_DTYPES: dict[Any, Any] = {Floats: np.float64, Ints: np.int64, Flags: np.bool_, Texts: np.str_}
-
-
-def no_elements(kind: type[Elements]) -> Any:
-    """Elements of a kind, none of them."""
-    hints = get_type_hints(kind)
-    return kind(**{field.name: np.zeros(0, _DTYPES[hints[field.name]]) for field in fields(kind)})
 
 
 def with_exact(grid: Grid, case: Statements, positions: Callable[[Table, str], Ints]) -> Grid:
@@ -55,7 +45,7 @@ def with_exact(grid: Grid, case: Statements, positions: Callable[[Table, str], I
                 columns[field.name] = _numbers(case, name).values
             else:
                 values = _numbers(case, name).values.ravel()
-                columns[field.name] = values.astype(_DTYPES[hints[field.name]])
+                columns[field.name] = values.astype(DTYPES[hints[field.name]])
         parts[part] = kind(**columns)
     return Grid(grid.case_name, grid.base_mva, **parts)
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Floats, Grid, Ints, Texts
+from data_engineering.transformation.grid_parts import BUS_FIELDS, PARTS
 from data_engineering.transformation.matpower import grid_from_matpower
 from data_engineering.transformation.matpower_columns import COLUMNS, EXACT, FULL_TURN_DEG
 from data_engineering.transformation.matpower_costs import PIECEWISE, POLYNOMIAL
-from data_engineering.transformation.matpower_exact import BUS_FIELDS, PARTS
 
 _NOTE = """\
 % Written from a grid model. The tables mpc.grid.PART.FIELD hold what the standard tables cannot;
