@@ -15,9 +15,13 @@ from scipy.sparse.linalg import splu
 from data_engineering.model.grid import Flags, Floats, Ints
 from data_engineering.solvers.matrices import Complexes
 
-TOLERANCE_PU = 1e-9
+TOLERANCE_PU = 1e-10
 MAX_ITERATIONS = 30
 MAX_SWITCHES = 20
+HOPELESS_PU = 1e8
+"""A mismatch from which no step comes back."""
+SHORTEST_STEP = 1e-3
+"""Share of a Newton step below which damping does not go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,13 @@ class PowerFlow:
 
 
 def newton(
-    admittance: csr_matrix, power: Complexes, start: Complexes, angle_rows: Ints, vm_rows: Ints
+    admittance: csr_matrix,
+    power: Complexes,
+    start: Complexes,
+    angle_rows: Ints,
+    vm_rows: Ints,
+    damped: bool = False,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Complexes, bool, int]:
     """Voltages at which the network takes `power` from the buses that do not hold their own.
 
@@ -45,30 +55,47 @@ def newton(
         start: first voltages; those of buses not in the rows stay.
         angle_rows: buses whose active power is given (all but the reference).
         vm_rows: buses whose reactive power is given.
+        damped: halve a step until the mismatch falls.
+        max_iterations: greatest number of steps.
 
     Returns:
         The voltages, whether the mismatch is below `TOLERANCE_PU`, and the iterations.
     """
     angle, magnitude = np.angle(start), np.abs(start)
     voltage = start
-    for iteration in range(MAX_ITERATIONS + 1):
-        current = admittance @ voltage
-        mismatch = voltage * np.conj(current) - power
-        wrong = np.concatenate([mismatch.real[angle_rows], mismatch.imag[vm_rows]])
+    current, wrong = _mismatch(admittance, power, voltage, angle_rows, vm_rows)
+    for iteration in range(max_iterations + 1):
         largest = np.abs(wrong).max(initial=0.0)
         if largest < TOLERANCE_PU:
             return voltage, True, iteration
-        if iteration == MAX_ITERATIONS or not np.isfinite(largest):
+        if iteration == max_iterations or not largest < HOPELESS_PU:
             break
         jacobian = _jacobian(admittance, voltage, current, angle_rows, vm_rows)
         try:
             step = splu(jacobian).solve(wrong)
         except RuntimeError:  # SuperLU's word for a singular matrix
             break
-        angle[angle_rows] -= step[: len(angle_rows)]
-        magnitude[vm_rows] -= step[len(angle_rows) :]
-        voltage = magnitude * np.exp(1j * angle)
+        before, length = np.linalg.norm(wrong), 1.0
+        while True:
+            new_angle, new_magnitude = angle.copy(), magnitude.copy()
+            new_angle[angle_rows] -= length * step[: len(angle_rows)]
+            new_magnitude[vm_rows] -= length * step[len(angle_rows) :]
+            voltage = new_magnitude * np.exp(1j * new_angle)
+            current, wrong = _mismatch(admittance, power, voltage, angle_rows, vm_rows)
+            if not damped or np.linalg.norm(wrong) < before or length < SHORTEST_STEP:
+                break
+            length /= 2.0
+        angle, magnitude = new_angle, new_magnitude
     return voltage, False, iteration
+
+
+def _mismatch(
+    admittance: csr_matrix, power: Complexes, voltage: Complexes, angle_rows: Ints, vm_rows: Ints
+) -> tuple[Complexes, Floats]:
+    """Currents into the network, and the mismatches of the given powers."""
+    current = admittance @ voltage
+    excess = voltage * np.conj(current) - power
+    return current, np.concatenate([excess.real[angle_rows], excess.imag[vm_rows]])
 
 
 def _jacobian(
