@@ -20,6 +20,8 @@ from data_engineering.model.grid import ISOLATED, REF, Floats, Grid, Ints
 
 ISLANDING = 1e-8
 """A branch whose loss leaves less than this share of its own transfer splits the network."""
+COLUMNS = 8
+"""Right-hand sides solved at a time: more would start threads whose waiting costs far more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,12 @@ class DcNetwork:
     def _solve(self, right: Floats) -> Floats:
         if not len(self._kept):
             return np.zeros_like(right)
-        solved: Floats = self._factor.solve(np.ascontiguousarray(right))
-        return solved
+        wide = right.reshape(len(right), -1)
+        solved = np.empty_like(wide)
+        for first in range(0, wide.shape[1], COLUMNS):
+            part = slice(first, first + COLUMNS)
+            solved[:, part] = self._factor.solve(np.asfortranarray(wide[:, part]))
+        return solved.reshape(right.shape)
 
     @cached_property
     def _kept(self) -> Ints:
