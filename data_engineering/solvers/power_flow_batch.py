@@ -18,7 +18,7 @@ from data_engineering.solvers.power_flow_scenarios import Scenarios, incidence, 
 from data_engineering.solvers.power_flow_start import first_guess, follow
 from data_engineering.solvers.power_flow_sweep import sweep
 
-ISLANDED, DIVERGED = "islanded", "diverged"
+ISLANDED, DIVERGED, LIMITED = "islanded", "diverged", "reactive limits"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class PowerFlowBatch:
     Attributes:
         voltage: shape (S, buses), p.u.; NaN where not converged, 0 at isolated buses.
         converged: shape (S,).
-        reason: why a scenario has no solution: "islanded" or "diverged"; else "".
+        reason: why a scenario has no solution: "islanded", "diverged", or "reactive limits" where
+            it has one without them; else "".
         iterations: Newton steps, shape (S,).
         mismatch_pu: greatest of any bus, shape (S,); NaN where not converged.
         slack_mw: what the slack gives beyond the set points, shape (S,).
@@ -131,17 +132,17 @@ def solve_scenarios(
 ) -> PowerFlowBatch:
     """Solve scenarios that are prepared; see `solve_batch`."""
     network = Network.of(scenarios)
-    voltage, iterations, diverged = _candidates(scenarios, network, options, start)
+    voltage, iterations, whole = _candidates(scenarios, network, options, start)
+    reason = np.where(whole, np.where(np.isnan(voltage[:, 0]), DIVERGED, LIMITED), ISLANDED)
     if options.reactive_limits:
         scenarios, voltage = within_limits(scenarios, network, voltage)
     mismatch, slack = network.mismatch(scenarios, voltage)
     converged = mismatch <= options.tolerance_pu  # false where NaN
-    reason = np.where(converged, "", np.where(diverged, DIVERGED, ISLANDED))
     voltage[~converged], mismatch[~converged], slack[~converged] = np.nan, np.nan, np.nan
     return PowerFlowBatch(
         voltage=voltage,
         converged=converged,
-        reason=reason,
+        reason=np.where(converged, "", reason),
         iterations=iterations,
         mismatch_pu=mismatch,
         slack_mw=slack * scenarios.grid.base_mva,
@@ -195,7 +196,7 @@ def unit_power(batch: PowerFlowBatch) -> tuple[Floats, Floats]:
     scenarios = batch.scenarios
     grid, units = scenarios.grid, scenarios.grid.generators
     taken = Network.of(scenarios).taken(scenarios, batch.voltage) * grid.base_mva
-    share = _unit_share(scenarios)
+    share = scenarios.unit_share()
     active = scenarios.unit_mw + batch.slack_mw[:, None] * share
     missing = (taken - scenarios.power).imag[:, units.bus]
     holds = scenarios.unit_on & scenarios.held[:, units.bus]
@@ -212,16 +213,3 @@ def unit_power(batch: PowerFlowBatch) -> tuple[Floats, Floats]:
     given = np.where(scenarios.unit_on, units.q_mvar, 0.0)
     reactive = np.where(holds, np.where(ranged > 0.0, by_range, equal), given)
     return active, reactive
-
-
-def _unit_share(scenarios: Scenarios) -> Floats:
-    """Of each unit in what is missing, shape (S or 1, generators)."""
-    units = scenarios.grid.generators
-    able = scenarios.capability_mw
-    if able is None:
-        able = np.where(np.isfinite(units.p_max_mw), np.maximum(units.p_max_mw, 1e-6), 1.0)
-        able = able * (units.bus == scenarios.reference)
-    running = scenarios.unit_on * able
-    total = running.sum(axis=1, keepdims=True)
-    share: Floats = np.divide(running, total, out=np.zeros_like(running), where=total > 0.0)
-    return share

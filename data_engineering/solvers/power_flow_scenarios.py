@@ -73,6 +73,21 @@ class Scenarios:
         shared: Floats = able / able.sum(axis=1, keepdims=True)
         return shared
 
+    def unit_share(self) -> Floats:
+        """Of each unit in what is missing, shape (S or 1, generators).
+
+        A single reference's part is shared by the capability of the units that run there.
+        """
+        units = self.grid.generators
+        able = self.capability_mw
+        if able is None:
+            limit = np.where(np.isfinite(units.p_max_mw), np.maximum(units.p_max_mw, 1e-6), 1.0)
+            able = limit * (units.bus == self.reference)
+        running = self.unit_on * able
+        total = running.sum(axis=1, keepdims=True)
+        share: Floats = np.divide(running, total, out=np.zeros_like(running), where=total > 0.0)
+        return share
+
     def subset(self, rows: Ints) -> Scenarios:
         """Some of the scenarios."""
         names = ("power", "branch_on", "unit_on", "unit_mw", "held", "set_point_pu")
