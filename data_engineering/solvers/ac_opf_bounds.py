@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import REF, Flags, Floats, Grid
@@ -76,7 +78,7 @@ def numbers(
     """
     grid, base = layout.grid, layout.grid.base_mva
     on = units.on & layout.live[grid.generators.bus]
-    lower, upper = _columns(layout, units, on)
+    lower, upper = _columns(layout, units, on, _held(layout, status))
     row_lower, row_upper = _rows(layout, load_p_mw / base, load_q_mvar / base, status, on)
     linear = units.cost * on[:, None]
     linear[layout.curves] = 0.0
@@ -86,7 +88,28 @@ def numbers(
     return Numbers(p, _first(layout, lower, upper), lower, upper, row_lower, row_upper)
 
 
-def _columns(layout: Layout, units: UnitState, on: Flags) -> tuple[Floats, Floats]:
+def _held(layout: Layout, status: Flags) -> Flags:
+    """Buses whose angle is 0: references, isolated ones, and one of every island without any.
+
+    Where an outage leaves an island without a reference, nothing but this would hold its angles.
+    """
+    grid = layout.grid
+    branches, count = grid.branches, layout.buses
+    used = status & layout.usable
+    joined = coo_matrix(
+        (np.ones(used.sum()), (branches.from_bus[used], branches.to_bus[used])), (count, count)
+    )
+    islands, island = connected_components(joined, directed=False)
+    held = (grid.buses.kind == REF) | ~layout.live
+    if islands > 1:
+        loose = np.ones(islands, dtype=np.bool_)
+        loose[island[held]] = False
+        _, first = np.unique(island, return_index=True)
+        held[first[loose]] = True
+    return held
+
+
+def _columns(layout: Layout, units: UnitState, on: Flags, held: Flags) -> tuple[Floats, Floats]:
     grid, base = layout.grid, layout.grid.base_mva
     buses, gens, lines = grid.buses, grid.generators, grid.dc_lines
     _refuse_crossed("buses", "vm_min_pu", buses.id, buses.vm_min_pu, buses.vm_max_pu, layout.live)
@@ -94,7 +117,7 @@ def _columns(layout: Layout, units: UnitState, on: Flags) -> tuple[Floats, Float
     _refuse_crossed("generators", "q_min_mvar", gens.id, gens.q_min_mvar, gens.q_max_mvar, on)
     joined = lines.in_service & layout.live[lines.from_bus] & layout.live[lines.to_bus]
     _refuse_crossed("dc_lines", "p_min_mw", lines.id, lines.p_min_mw, lines.p_max_mw, joined)
-    angle = np.where((buses.kind == REF) | ~layout.live, 0.0, np.inf)
+    angle = np.where(held, 0.0, np.inf)
     curve = np.where(on[layout.curves], np.inf, 0.0)
     lower = (
         -angle,
