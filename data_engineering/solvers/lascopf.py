@@ -119,10 +119,13 @@ def generate(program: SecurityProgram, progress: Callable[[str], None] | None = 
 
 def screen(program: SecurityProgram, answer: Answer) -> Screened:
     """Every flow beyond its limit, with or without a row for it in the program."""
-    request, factors = program.request, program.factors
     theta = program.network.angles(program.injection(answer))
-    flow = program.network.flows(theta)
-    power = unit_power(program, answer)
+    return screen_flows(program, theta, program.network.flows(theta), unit_power(program, answer))
+
+
+def screen_flows(program: SecurityProgram, theta: Floats, flow: Floats, power: Floats) -> Screened:
+    """`screen` for given angles, flows and outputs of units, first axis the interval."""
+    request, factors = program.request, program.factors
     rate = np.where(request.grid.branches.in_service, request.grid.branches.rate_a_mva, np.inf)
     t, branch = np.nonzero(np.abs(flow) > rate + VIOLATION_MW)
     found = [(t, branch, np.full(len(t), INTACT), flow[t, branch], rate[branch])]

@@ -80,11 +80,28 @@ class OutageFactors:
             found[:, column] = taken - self.unit_transfer[:, unit]
         return found
 
+    def branch_sources(self, outage: Ints, row: Ints) -> tuple[Flags, Ints, Floats]:
+        """For flows after outages: whether one branch is lost, which, and its factor.
+
+        Args:
+            outage: numbers of outages, shape (count,).
+            row: rows of `monitored`, shape (count,).
+        """
+        if not len(self.lost):
+            none = np.zeros(len(outage), dtype=np.int64)
+            return np.zeros(len(outage), dtype=np.bool_), none, none.astype(np.float64)
+        order = np.argsort(self.branch_outages)
+        place = np.searchsorted(self.branch_outages, outage, sorter=order)
+        column = order[np.minimum(place, len(order) - 1)]
+        single = self.branch_outages[column] == outage
+        return single, self.lost[column], np.where(single, self.by_branch[row, column], 0.0)
+
     def sources(self, outage: int, row: int, on: Flags) -> tuple[Ints, Floats, Ints, Floats]:
         """Branches and units, with their factors, that one flow after one outage depends on."""
         none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
-        if (single := np.flatnonzero(self.branch_outages == outage)).size:
-            return self.lost[single], self.by_branch[row, single], none, nothing
+        single, lost, factor = self.branch_sources(np.array([outage]), np.array([row]))
+        if single[0]:
+            return lost, factor, none, nothing
         if (single := np.flatnonzero(self.unit_outages == outage)).size:
             unit = self.lost_units[single]
             return none, nothing, unit, self.by_unit(on, unit)[self.monitored[row]]

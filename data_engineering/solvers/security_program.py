@@ -13,7 +13,8 @@ The page docs/MODEL.md has the equations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from data_engineering.solvers.outage_factors import OutageFactors
 from data_engineering.solvers.resources import (
     Resources,
     add_resources,
+    bus_demand,
     given_commitment,
     tangent,
 )
@@ -74,6 +76,8 @@ class SecurityProgram:
             shed everywhere in one proportion, and power spilled at the reference.
         shed, over: columns of single buses, shape (T, n); -1 where there is none.
         flow, flow_row: shape (T, L); -1 where there is none.
+        spread: whether `all_shed` has given way to the buses' own columns, shape (T, islands).
+        member: 1 where a bus is in an island, shape (n, islands).
         load_share: how proportional shedding is spread over the buses, shape (n, islands).
         constant_usd: cost that no column carries: of minima and starts that are given.
         shift_flow: what phase shifters alone drive through each branch, shape (L,), MW.
@@ -93,6 +97,8 @@ class SecurityProgram:
     over: Ints
     flow: Ints
     flow_row: Ints
+    spread: Flags
+    member: csr_matrix
     load_share: Floats
     constant_usd: float
     shift_flow: Floats
@@ -168,25 +174,33 @@ class SecurityProgram:
         resources = self.resources
         place = np.full(len(self.network.from_bus), -1)
         place[self.factors.monitored] = np.arange(len(self.factors.monitored))
+        single, lost_branch, factor = self.factors.branch_sources(outage, place[branch])
         sources: list[tuple[int, Ints, Floats, Ints, Floats]] = []
-        for k in np.flatnonzero(outage != INTACT):
+        for k in np.flatnonzero((outage != INTACT) & ~single):
             on = self.running(int(interval[k]))
             found = self.factors.sources(int(outage[k]), int(place[branch[k]]), on)
             sources.append((int(k), *found))
         lost = [np.stack([np.full(len(b), interval[k]), b]) for k, b, *_ in sources]
+        lost.append(np.stack([interval, lost_branch])[:, single])
         needed = np.concatenate([np.stack([interval, branch]), *lost], axis=1)
         self.add_flows(needed[0], needed[1])
-        rows, where = [np.arange(len(interval))], [self.flow[interval, branch]]
-        values, given = [np.ones(len(interval))], np.zeros(len(interval))
+        rows = [np.arange(len(interval)), np.flatnonzero(single)]
+        where = [self.flow[interval, branch], self.flow[interval, lost_branch][single]]
+        values, given = [np.ones(len(interval)), factor[single]], np.zeros(len(interval))
         unit_column, minimum = self._unit_columns()
         for n, branches, by_branch, units, by_unit in sources:
             t = interval[n]
             rows.append(np.full(len(branches) + len(units), n))
             where.append(np.concatenate([self.flow[t, branches], unit_column[t, units]]))
             values.append(np.concatenate([by_branch, by_unit]))
-            running = self.running(int(t))[units]
             if resources.on is None:
-                given[n] = (by_unit * minimum[units] * running).sum()
+                given[n] = (by_unit * minimum[units] * self.running(int(t))[units]).sum()
+                continue
+            thermal = np.searchsorted(resources.thermal, units)
+            committed = np.isin(units, resources.thermal)
+            rows.append(np.full(int(committed.sum()), n))
+            where.append(resources.on[t, thermal[committed]])
+            values.append((by_unit * minimum[units])[committed])
         return rows, where, values, given
 
     def _unit_columns(self) -> tuple[Ints, Floats]:
@@ -239,6 +253,7 @@ class SecurityProgram:
         wanted = loaded & (self.network.island == island[:, None]) & (self.shed[interval] < 0)
         which, bus = np.nonzero(wanted)
         self.add_sheds(interval[which], bus)
+        self.spread[interval, island] = True
         zero = np.zeros(len(interval))
         self.live.bound_columns(self.all_shed[interval, island], zero, zero)
 
@@ -270,14 +285,65 @@ class SecurityProgram:
         entries = _csr(rows, where, values, (len(curved), self.live.columns))
         self.live.add_rows(low, np.full(len(curved), np.inf), entries)
 
+    def set_load(self, load_mw: Floats) -> None:
+        """Give every load another demand, shape (T, loads), MW; the basis stays."""
+        request = self.request
+        periods = replace(request.periods, load_mw=load_mw)
+        demand = bus_demand(request.grid, periods)
+        fixed = self.resources.fixed_mw + self.resources.demand_mw - demand
+        self.request = replace(request, periods=periods)
+        self.resources = replace(self.resources, fixed_mw=fixed, demand_mw=demand)
+        loaded = np.maximum(demand, 0.0)
+        needed = -(fixed @ self.member)
+        self.live.bound_rows(self.balance.ravel(), needed.ravel(), needed.ravel())
+        most = np.where(self.spread, 0.0, loaded @ self.member)
+        self.live.bound_columns(self.all_shed.ravel(), np.zeros(most.size), most.ravel())
+        t, bus = np.nonzero(self.shed >= 0)
+        if len(t):
+            self.live.bound_columns(self.shed[t, bus], np.zeros(len(t)), loaded[t, bus])
+        t, branch = np.nonzero(self.flow_row >= 0)
+        if len(t):
+            known = np.unique(branch)
+            through = fixed @ self.transfer(known).T
+            right = through[t, np.searchsorted(known, branch)] + self.shift_flow[branch]
+            self.live.bound_rows(self.flow_row[t, branch], right, right)
+
+    def right_sides(self, load_mw: Floats) -> tuple[Floats, Ints, Floats]:
+        """What loads fix in a program of one interval, for many rows of loads at once.
+
+        Args:
+            load_mw: shape (S, loads), MW.
+
+        Returns:
+            The injections that no column moves, shape (S, n); the rows of the program that
+            depend on them, shape (R,); and their right-hand sides, shape (S, R).
+        """
+        periods = replace(self.request.periods, load_mw=load_mw)
+        fixed = self.resources.fixed_mw + self.resources.demand_mw
+        fixed = fixed - bus_demand(self.request.grid, periods)
+        branch = np.flatnonzero(self.flow_row[0] >= 0)
+        through = fixed @ self.transfer(branch).T + self.shift_flow[branch]
+        rows = np.concatenate([self.balance[0], self.flow_row[0, branch]])
+        return fixed, rows, np.concatenate([-(fixed @ self.member), through], axis=1)
+
     def injection(self, answer: Answer) -> Floats:
         """Net injection of every bus, shape (T, n), MW."""
-        shape = self.resources.fixed_mw.shape
-        net = self.resources.fixed_mw.copy()
-        for part in self.resources.injections:
-            np.add.at(net.T, part.bus, (answer.values[part.columns] * part.factor).T)
         shed, over = self.slacks(answer)
-        return np.asarray((net + shed - over).reshape(shape))
+        given = [answer.values[part.columns] for part in self.resources.injections]
+        return self.with_given(self.resources.fixed_mw, given) + shed - over
+
+    def with_given(self, fixed_mw: Floats, given: Sequence[Floats]) -> Floats:
+        """Injections, shape (S, n), of what is fixed and what the blocks give, (S, k) each."""
+        net = fixed_mw.copy()
+        for part, values in zip(self.resources.injections, given, strict=True):
+            np.add.at(net.T, part.bus, (values * part.factor).T)
+        return net
+
+    def slack_columns(self) -> Ints:
+        """All columns for shedding and spilling."""
+        blocks = (self.all_shed, self.reference_over, self.shed, self.over)
+        columns = np.concatenate([block.ravel() for block in blocks])
+        return columns[columns >= 0]
 
     def slacks(self, answer: Answer) -> tuple[Floats, Floats]:
         """Load shed and power spilled at every bus, shape (T, n) each, MW."""
@@ -291,13 +357,19 @@ class SecurityProgram:
 
     def prices(self, answer: Answer) -> Floats:
         """Cost of one more MW at every bus in every interval, shape (T, n), USD."""
-        price = answer.duals[self.balance][:, self.network.island]
+        price: Floats = answer.duals[self.balance][:, self.network.island]
         branches = np.flatnonzero((self.flow_row >= 0).any(axis=0))
         if len(branches):
             rows = self.flow_row[:, branches]
             dual = np.where(rows >= 0, answer.duals[np.maximum(rows, 0)], 0.0)
             price = price - dual @ self.transfer(branches)
-        return np.asarray(price)
+        return price
+
+    def prices_of(self, duals: Floats) -> Floats:
+        """`prices` of a program of one interval for many answers, shape (S, n), USD."""
+        branches = np.flatnonzero(self.flow_row[0] >= 0)
+        price: Floats = duals[:, self.balance[0]][:, self.network.island]
+        return price - duals[:, self.flow_row[0, branches]] @ self.transfer(branches)
 
 
 def _csr(
@@ -349,6 +421,8 @@ def security_program(
         over=nowhere.copy(),
         flow=no_flow,
         flow_row=no_flow.copy(),
+        spread=np.zeros(shape, dtype=np.bool_),
+        member=member,
         load_share=share,
         constant_usd=_constant(request, resources),
         shift_flow=network.flows(network.angles(np.zeros(len(network.island)))),
