@@ -154,8 +154,7 @@ def _without_slack(program: SecurityProgram, values: Floats, price: Floats) -> F
     penalties = program.request.options.penalties
     used = (values[:, program.slack_columns()] > VIOLATION_MW).any(axis=1)
     high, low = price >= penalties.load_shed, price <= -penalties.over_generation
-    unused: Flags = ~(used | (high | low).any(axis=1))
-    return unused
+    return np.asarray(~(used | (high | low).any(axis=1)), dtype=np.bool_)
 
 
 def _within_limits(program: SecurityProgram, flow: Floats, power: Floats) -> Flags:
@@ -164,7 +163,7 @@ def _within_limits(program: SecurityProgram, flow: Floats, power: Floats) -> Fla
     rate = np.where(branches.in_service, branches.rate_a_mva, np.inf) + VIOLATION_MW
     over = np.abs(flow) > rate
     over[:, program.limits.branch[program.limits.outage == INTACT]] = False
-    sound: Flags = ~over.any(axis=1)
+    sound: Flags = np.asarray(~over.any(axis=1), dtype=np.bool_)
     if program.request.outages:
         for row in np.flatnonzero(sound):
             one = slice(row, row + 1)

@@ -93,7 +93,7 @@ class OutageFactors:
         order = np.argsort(self.branch_outages)
         place = np.searchsorted(self.branch_outages, outage, sorter=order)
         column = order[np.minimum(place, len(order) - 1)]
-        single = self.branch_outages[column] == outage
+        single: Flags = np.asarray(self.branch_outages[column] == outage, dtype=np.bool_)
         return single, self.lost[column], np.where(single, self.by_branch[row, column], 0.0)
 
     def sources(self, outage: int, row: int, on: Flags) -> tuple[Ints, Floats, Ints, Floats]:

@@ -21,6 +21,7 @@ from data_engineering.model.tables import (
     GENERATOR_DISPATCH,
     INTERVAL_RESULTS,
     LASCOPF_EXECUTIONS,
+    PRICE_CAUSES,
 )
 from data_engineering.storage import rows
 from data_engineering.storage.database import driver_cursor
@@ -42,6 +43,7 @@ RESULTS = (
     BUS_RESULTS,
     BRANCH_FLOW_RESULTS,
     INTERVAL_RESULTS,
+    PRICE_CAUSES,
     CONVERGENCE_HISTORY,
 )
 

@@ -26,6 +26,7 @@ RESULTS = {
     "bus_results",
     "branch_flow_results",
     "interval_results",
+    "price_causes",
     "convergence_history",
 }
 QUALITY = {"data_quality_metrics", "rejected_rows"}

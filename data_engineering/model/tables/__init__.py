@@ -20,6 +20,7 @@ from data_engineering.model.tables.metadata import (
     LASCOPF_EXECUTIONS,
     NETWORK_TOPOLOGY,
     PIPELINE_EXECUTION_LOGS,
+    PRICE_CAUSES,
     REJECTED_ROWS,
 )
 from data_engineering.model.tables.timeseries import (
@@ -54,6 +55,7 @@ TABLES: dict[str, Table] = {
         BUS_RESULTS,
         BRANCH_FLOW_RESULTS,
         INTERVAL_RESULTS,
+        PRICE_CAUSES,
         CONVERGENCE_HISTORY,
         DATA_QUALITY_METRICS,
         REJECTED_ROWS,
@@ -81,6 +83,7 @@ __all__ = [
     "NETWORK_TOPOLOGY",
     "PIPELINE_EXECUTION_LOGS",
     "POWER_MEASUREMENTS",
+    "PRICE_CAUSES",
     "REJECTED_ROWS",
     "RENEWABLE_FORECASTS",
     "RESERVE_REQUIREMENTS",

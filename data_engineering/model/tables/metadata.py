@@ -214,6 +214,24 @@ INTERVAL_RESULTS = Table(
     "interval_start",
 )
 
+PRICE_CAUSES = Table(
+    "price_causes",
+    "metadata",
+    "What each binding flow limit adds to the price of a bus; the parts sum to lmp_congestion.",
+    (
+        EXECUTION,
+        INTERVAL,
+        key("bus_id", "text", "bus"),
+        key("branch_id", "text", "line or transformer whose limit binds"),
+        key("contingency_id", "text", "outage after which it binds; base for the intact network"),
+        CASE,
+        INTERVAL_START,
+        Column("lmp_part", "float", USD_PER_MWH, "parts below 0.005 are left out", nullable=False),
+    ),
+    ("execution_id", "time_interval", "bus_id", "branch_id", "contingency_id"),
+    "interval_start",
+)
+
 CONVERGENCE_HISTORY = Table(
     "convergence_history",
     "metadata",
