@@ -18,6 +18,8 @@ from data_engineering.solvers.power_flow_scenarios import Scenarios, incidence, 
 from data_engineering.solvers.power_flow_start import first_guess, follow
 from data_engineering.solvers.power_flow_sweep import sweep
 
+HARD = 3
+"""Times as many steps where no scenario has been solved yet."""
 ISLANDED, DIVERGED, LIMITED = "islanded", "diverged", "reactive limits"
 
 
@@ -27,7 +29,7 @@ class BatchOptions:
 
     Attributes:
         tolerance_pu: greatest mismatch of any bus in an accepted solution.
-        max_iterations: Newton steps before a scenario is tried again with damping.
+        max_iterations: Newton steps before a scenario is tried again with damping, and then.
         reactive_limits: units that would leave their reactive range hold its end instead of
             their voltage; scenarios are then looked at one by one where a limit is reached.
         distributed_slack: units that hold a voltage share what is missing by their p_max_mw.
@@ -166,11 +168,13 @@ def _candidates(
             if start is not None or len(rows) < whole.sum():
                 break  # others were solved from this start, so it is not what fails
             first = follow(scenarios.subset(rows), network)
+        some_solved = len(rows) < whole.sum()
+        few = attempt == "plain" or some_solved
         found = sweep(
             scenarios.subset(rows),
             _anchored(scenarios, first),
             options.tolerance_pu / 10.0,
-            options.max_iterations if attempt == "plain" else 3 * options.max_iterations,
+            options.max_iterations * (1 if few else HARD),
             damped=attempt != "plain",
         )
         voltage[rows[found.converged]] = found.voltage[found.converged]
