@@ -36,7 +36,7 @@ class BatchOptions:
     """
 
     tolerance_pu: float = 1e-9
-    max_iterations: int = 12
+    max_iterations: int = 10
     reactive_limits: bool = False
     distributed_slack: bool = False
 

@@ -16,7 +16,7 @@ from data_engineering.model.grid import Flags, Ints
 from data_engineering.solvers.matrices import Complexes
 from data_engineering.solvers.power_flow_scenarios import Scenarios
 
-NO_SCALING, LINE_SEARCH = 0, 2
+UNSCALED, BOUNDED = 0, 1
 ALWAYS, EVERY_N, ONCE = 0, 1, 2
 REFACTOR_EVERY = 2
 """Where scenarios differ in topology a Jacobian serves two steps: from 1.1 to 1.5 times as fast as
@@ -46,7 +46,7 @@ def sweep(
         start: voltages of shape (buses,), p.u.; held magnitudes are set by the scenario.
         tolerance_pu: greatest mismatch of a bus.
         max_iterations: Newton steps of a scenario.
-        damped: a fresh Jacobian each step and a line search, for hard scenarios.
+        damped: a fresh Jacobian each step, and steps of at most 0.5 rad and 0.1 p.u.
     """
     from lightsim2grid.lightsim2grid_cpp import AlgorithmType, ScenarioSweepCPP
 
@@ -144,7 +144,7 @@ def _name_slack(model: Any, scenarios: Scenarios, units: _Holders) -> None:
 def _configure(computer: Any, scenarios: Scenarios, damped: bool) -> None:
     config = computer.get_algo_config()
     choices = list(config.int_params)
-    choices[0] = LINE_SEARCH if damped else NO_SCALING
+    choices[0] = BOUNDED if damped else UNSCALED
     if damped or len(scenarios) == 1:
         choices[1] = ALWAYS
     elif len(scenarios.branch_on) == len(scenarios.held) == 1:

@@ -3,9 +3,9 @@
     python tests/benchmarks/power_flow_benchmark.py [CASE...]
 
 Both solve the dispatch of the AC-OPF with every load changed by up to 5 %, and then also with one
-branch lost, each in turn that does not split the network. `runpp` begins at its last solution and uses its fastest core that is
-installed, lightsim2grid's. The median of the rounds in CPU time of one core is told; the greatest
-difference of a voltage is taken over the scenarios that both solve.
+branch lost, each in turn that does not split the network. `runpp` begins at its last solution and
+uses the fastest core that is installed, lightsim2grid's. The median of the rounds in CPU time of
+one core is told; the greatest difference of a voltage is taken over the scenarios that both solve.
 """
 
 from __future__ import annotations
