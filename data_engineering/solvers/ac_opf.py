@@ -205,7 +205,7 @@ def _notes(request: SolveRequest, found: list[AcOpfSolution]) -> tuple[str, ...]
     grid, periods = request.grid, request.periods
     notes = [
         f"interval {t + 1} is {one.status}: {one.message}; "
-        f"least violation found {one.violation_mva:.4g} MVA"
+        f"at least {one.missing_mva:.4g} MW and Mvar are missing or too much"
         for t, one in enumerate(found)
         if one.status != "optimal"
     ]

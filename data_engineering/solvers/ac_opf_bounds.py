@@ -100,7 +100,7 @@ def _held(layout: Layout, status: Flags) -> Flags:
         (np.ones(used.sum()), (branches.from_bus[used], branches.to_bus[used])), (count, count)
     )
     islands, island = connected_components(joined, directed=False)
-    held = (grid.buses.kind == REF) | ~layout.live
+    held: Flags = (grid.buses.kind == REF) | ~layout.live
     if islands > 1:
         loose = np.ones(islands, dtype=np.bool_)
         loose[island[held]] = False
@@ -163,6 +163,14 @@ def _rows(
     pair = layout.pair_of[used]
     np.maximum.at(low, pair, np.deg2rad(np.where(ahead, least, -most)))
     np.minimum.at(high, pair, np.deg2rad(np.where(ahead, most, -least)))
+    crossed = np.flatnonzero(low > high)
+    for row in crossed[:1]:
+        one, other = grid.buses.id[layout.pairs[row]]
+        raise BadInput(
+            f"angle limits of the branches between buses {one} and {other}",
+            f"{np.rad2deg(low[row]):g} to {np.rad2deg(high[row]):g} degrees",
+            "give ranges that overlap",
+        )
     level = layout.segment_level / grid.base_mva
     level = np.where(on[layout.curves][layout.segment_unit], level, -np.inf)
     return (

@@ -10,6 +10,8 @@ from data_engineering.model.grid import Floats
 from data_engineering.solvers.ac_opf_bounds import Numbers
 from data_engineering.solvers.ac_opf_functions import Functions
 
+INFEASIBLE = "Infeasible_Problem_Detected"
+SOLVED = ("Solve_Succeeded", "Solved_To_Acceptable_Level")
 COMMON: dict[str, Any] = {
     "print_level": 0,
     "sb": "yes",
@@ -62,7 +64,7 @@ class Point(NamedTuple):
     @property
     def solved(self) -> bool:
         """Whether this is an optimum."""
-        return self.message in ("Solve_Succeeded", "Solved_To_Acceptable_Level")
+        return self.message in SOLVED
 
 
 def ipopt(functions: Functions, variant: str, seconds: float) -> Any:

@@ -16,9 +16,9 @@ import numpy as np
 from data_engineering.model.grid import Flags, Floats, Grid
 from data_engineering.model.problem import Status
 from data_engineering.solvers.ac_opf_bounds import Numbers, UnitState, numbers, unit_costs
-from data_engineering.solvers.ac_opf_elastic import VIOLATION_PU, least_violation
+from data_engineering.solvers.ac_opf_elastic import MISSING_PU, nearest_point, relaxed
 from data_engineering.solvers.ac_opf_functions import functions
-from data_engineering.solvers.ac_opf_ipopt import Point, ipopt, run
+from data_engineering.solvers.ac_opf_ipopt import INFEASIBLE, Point, ipopt, run
 from data_engineering.solvers.ac_opf_layout import Layout, layout_of
 from data_engineering.solvers.matrices import Complexes
 
@@ -30,8 +30,8 @@ class AcOpfSolution:
     """An answer; without an optimum the arrays say where the solver stood.
 
     Attributes:
-        status: `optimal` (locally: the problem is not convex), `infeasible` where the least
-            violation of the constraints is above 0 (locally as well), else `not_converged`.
+        status: `optimal` (locally: the problem is not convex), `infeasible` where the
+            buses cannot be balanced within the limits (locally as well), else `not_converged`.
         objective: USD/h; NaN without an optimum.
         vm_pu, va_deg: shape (buses,).
         p_mw, q_mvar: of the units, shape (units,).
@@ -40,7 +40,8 @@ class AcOpfSolution:
         price, price_q: of active and reactive power, shape (buses,), USD/MWh and USD/Mvarh; NaN
             at isolated buses.
         shadow: saving by one MVA more of each branch's rating, shape (branches,), USD/MVAh.
-        violation_mva: least sum of violations that was found, where no optimum was; else 0.
+        missing_mva: where there is no optimum, the least sum of MW and Mvar, missing and surplus,
+            that was found to balance every bus; else 0.
         point: what a warm start needs.
     """
 
@@ -58,7 +59,7 @@ class AcOpfSolution:
     iterations: int
     seconds: float
     message: str
-    violation_mva: float
+    missing_mva: float
     point: Point
 
     @property
@@ -111,38 +112,37 @@ class AcOpfModel:
         state = self.units if units is None else units
         given = numbers(self.layout, load_p_mw, load_q_mvar, used, state)
         found, spent = self._optimum(given, start)
-        answer: Status = "optimal"
-        violation = 0.0
+        answer: Status = "optimal" if found.solved else "not_converged"
+        missing = 0.0
         if not found.solved:
-            nearest = least_violation(self._functions, self.layout, given, self._seconds)
-            spent += nearest.iterations
-            violation = nearest.violation
-            answer = (
-                "infeasible" if nearest.solved and violation > VIOLATION_PU else "not_converged"
-            )
-            if nearest.solved and violation <= VIOLATION_PU:
+            nearest = nearest_point(self._solver("elastic"), self.layout, given)
+            missing, spent = nearest.missing, spent + nearest.iterations
+            if nearest.known and missing > MISSING_PU:
+                answer = "infeasible"
+            elif nearest.known:
                 found = run(self._solver("cold"), given._replace(x0=nearest.x))
                 spent += found.iterations
                 answer = "optimal" if found.solved else "not_converged"
-        seconds = time.perf_counter() - began
-        return self._solution(answer, found, state, violation, spent, seconds)
+        return self._solution(answer, found, state, missing, spent, time.perf_counter() - began)
 
     def _optimum(self, given: Numbers, start: AcOpfSolution | None) -> tuple[Point, int]:
-        """Try the start, then two ways from the middle; and all iterations that were spent."""
+        """From the start, then in two ways from the middle; and all iterations that were spent."""
         spent = 0
         variants = ["cold", "monotone"] if start is None else ["warm", "cold", "monotone"]
         for variant in variants:
             warm = start.point if start is not None and variant == "warm" else None
             found = run(self._solver(variant), given, warm)
             spent += found.iterations
-            if found.solved:
+            if found.solved or (warm is None and found.message == INFEASIBLE):
                 break
             log.info("AC-OPF, %s start: %s", variant, found.message)
         return found, spent
 
     def _solver(self, variant: str) -> Any:
         if variant not in self._solvers:
-            self._solvers[variant] = ipopt(self._functions, variant, self._seconds)
+            own = self._functions
+            problem = relaxed(own, self.layout) if variant == "elastic" else own
+            self._solvers[variant] = ipopt(problem, variant, self._seconds)
         return self._solvers[variant]
 
     def _solution(
@@ -150,7 +150,7 @@ class AcOpfModel:
         status: Status,
         found: Point,
         units: UnitState,
-        violation: float,
+        missing: float,
         spent: int,
         seconds: float,
     ) -> AcOpfSolution:
@@ -178,7 +178,7 @@ class AcOpfModel:
             iterations=spent,
             seconds=seconds,
             message=found.message,
-            violation_mva=violation * base,
+            missing_mva=missing * base,
             point=found,
         )
 

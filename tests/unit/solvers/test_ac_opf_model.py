@@ -231,14 +231,53 @@ def test_an_isolated_bus_counts_nothing_and_has_no_price():
     assert np.isfinite(np.delete(found.price, 7)).all()
 
 
-def test_too_much_demand_is_infeasible_by_at_least_what_units_lack():
+def test_too_much_demand_is_infeasible_by_more_than_units_lack():
     grid = pglib_grid("case14_ieee")
     demand = bus_loads(grid, grid.loads.p_mw, grid.loads.q_mvar)
     found = AcOpfModel(grid).solve(3.0 * demand[0], 3.0 * demand[1])
     assert found.status == "infeasible"
     assert np.isnan(found.objective)
     lack = 3.0 * grid.loads.p_mw.sum() - grid.generators.p_max_mw.sum()
-    assert found.violation_mva > lack
+    assert found.missing_mva > lack
+
+
+def test_limits_that_no_injection_can_keep_are_infeasible():
+    """Around a triangle angles add up to 0, so they cannot all be above 10 degrees."""
+    grid = triangle(rating=1_000.0)
+    around = replace(
+        grid.branches,
+        from_bus=np.array([0, 1, 2]),
+        to_bus=np.array([1, 2, 0]),
+        angle_min_deg=np.full(3, 10.0),
+        angle_max_deg=np.full(3, 30.0),
+    )
+    found = solved(replace(grid, branches=around))
+    assert found.status == "infeasible"
+    assert found.missing_mva == np.inf
+
+
+def test_an_island_of_an_outage_needs_no_reference():
+    """Bus 9 and the unit at bus 10 lose the rest of the 118-bus case, at nine tenths of its load.
+
+    With the island's angles free it takes 500 iterations and does not converge.
+    """
+    grid = pglib_grid("case118_ieee")
+    status = grid.branches.in_service.copy()
+    status[6] = False
+    demand = bus_loads(grid, 0.9 * grid.loads.p_mw, 0.9 * grid.loads.q_mvar)
+    found = AcOpfModel(grid).solve(*demand, status)
+    assert found.status == "optimal"
+    assert np.abs(found.p_mw[grid.generators.bus == 9]).max() < 5.0  # the losses of a line
+
+
+def test_angle_limits_of_parallels_that_do_not_meet_are_named():
+    grid = split_in_two(pglib_grid("case5_pjm"), 0)
+    lower = grid.branches.angle_min_deg.copy()
+    upper = grid.branches.angle_max_deg.copy()
+    upper[0], lower[-1] = -1.0, 1.0
+    branches = replace(grid.branches, angle_min_deg=lower, angle_max_deg=upper)
+    with pytest.raises(BadInput, match="between buses 1 and 2"):
+        solved(replace(grid, branches=branches))
 
 
 def test_no_time_is_not_converged_rather_than_infeasible():
