@@ -21,6 +21,24 @@ with DAG(
             enum=["uc", "on", "relaxed"],
             description="Which units run: by unit commitment, all, or all with minima dropped",
         ),
+        "kind": Param(
+            "lascopf",
+            type="string",
+            enum=["lascopf", "dcopf"],
+            description="Secure against outages and looking ahead, or the intact network alone",
+        ),
+        "method": Param(
+            "default",
+            type="string",
+            enum=["default", "constraint_generation", "extensive", "corrective", "decomposed"],
+            description="Solution method; default is constraint generation",
+        ),
+        "outages": Param(
+            "n-1",
+            type="string",
+            enum=["n-1", "none"],
+            description="Outages to be secure against: of every branch, or none",
+        ),
         "solver": Param("highs", type="string", enum=["highs"], description="Solver"),
     },
     default_args=DEFAULT_ARGS,
@@ -31,7 +49,7 @@ with DAG(
     @task
     def plan(**context) -> dict:
         params, dag_run = context["params"], context["dag_run"]
-        wanted = {name: params[name] for name in ("case", "horizon", "commitment", "solver")}
+        wanted = {name: value for name, value in params.items() if name != "day"}
         origin = {"run_type": dag_run.run_type.value, "run_id": dag_run.run_id}
         return run("orchestration.model_execution", "plan", context, day(context), wanted, origin)
 

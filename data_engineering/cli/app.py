@@ -5,10 +5,11 @@ from __future__ import annotations
 import typer
 
 from data_engineering.cli.airflow_command import airflow
-from data_engineering.cli.data_commands import ingest, report, solve, validate
+from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
+from data_engineering.cli.solve_command import solve
 from data_engineering.cli.stack_commands import down, status, up
 
 app = typer.Typer(

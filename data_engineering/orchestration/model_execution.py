@@ -29,10 +29,12 @@ from data_engineering.orchestration.artifacts import register
 from data_engineering.orchestration.steps import Facts, Progress
 from data_engineering.runtime import Runtime
 from data_engineering.solvers.ac_check import verify_ac
+from data_engineering.solvers.ac_outages import verify_outages
 from data_engineering.solvers.commitment import commit as find_commitment
 from data_engineering.solvers.commitment import fixed
-from data_engineering.solvers.lascopf import solve_lascopf
+from data_engineering.solvers.outage_factors import outages_of
 from data_engineering.solvers.result_checks import check_results
+from data_engineering.solvers.solve import method_of, solve
 from data_engineering.storage import metadata, timeseries
 from data_engineering.storage.topology import read_topology
 from data_engineering.transformation.grid_document import grid_from_document
@@ -45,7 +47,8 @@ ROLE = "optimizer"
 CASES = ("rts_gmlc",)
 SOLVERS = ("highs",)
 COMMITMENTS = ("uc", "on", "relaxed")
-KIND, METHOD = "dcopf", "b_theta"
+KINDS = ("lascopf", "dcopf")
+OUTAGES = ("n-1", "none")
 IDENTITY = uuid.UUID("6f1d3a52-4a0e-5b7e-9d0c-3c1f0a6d2b11")
 """Namespace of execution ids; fixed for ever, since ids follow from it."""
 TRIGGERS = {"scheduled": "SCHEDULED", "backfill": "SCHEDULED", "asset_triggered": "EVENT"}
@@ -65,7 +68,7 @@ def plan(
     Args:
         runtime: open stores.
         day: first day of the horizon.
-        wanted: case, horizon (hours), commitment, solver.
+        wanted: case, kind, method, outages, horizon (hours), commitment, solver.
         origin: run_type and run_id of the Airflow run.
 
     Raises:
@@ -85,8 +88,9 @@ def plan(
         "start": start.isoformat(),
         "horizon": int(wanted["horizon"]),
         "lookahead": settings.commitment_lookahead_hours,
-        "kind": KIND,
-        "method": METHOD,
+        "kind": wanted["kind"],
+        "method": method_of(wanted["kind"], wanted["method"]),
+        "outages": wanted["outages"] if wanted["kind"] == "lascopf" else "none",
         "commitment": wanted["commitment"],
         "gap": settings.commitment_gap,
         "solver": wanted["solver"],
@@ -105,7 +109,12 @@ def plan(
 def _check_wanted(wanted: Mapping[str, Any]) -> None:
     if wanted["case"] not in CASES:
         raise UnknownCase(wanted["case"], CASES)
-    for field, known in (("commitment", COMMITMENTS), ("solver", SOLVERS)):
+    for field, known in (
+        ("kind", KINDS),
+        ("outages", OUTAGES),
+        ("commitment", COMMITMENTS),
+        ("solver", SOLVERS),
+    ):
         if wanted[field] not in known:
             raise BadInput(field, wanted[field], f"use one of {', '.join(known)}")
     if not 1 <= int(wanted["horizon"]) <= 24:
@@ -143,16 +152,18 @@ def commit(runtime: Runtime, spec: Facts, progress: Progress | None = None) -> F
     }
 
 
-def dispatch(runtime: Runtime, spec: Facts) -> Facts:
-    """Dispatch and price the horizon with the commitment that was found.
+def dispatch(runtime: Runtime, spec: Facts, progress: Progress | None = None) -> Facts:
+    """Dispatch and price the horizon with the commitment that was found, secure against outages.
 
     Raises:
         NotSolved: the program has no solution, which its slacks exclude for sound data.
     """
     request = _with_commitment(runtime, spec, _request(runtime, spec))
-    result = solve_lascopf(request)
-    if result.status != "optimal":
-        raise NotSolved("dispatch", spec["case"], result.status, "check the grid and the forecasts")
+    result = solve(request, progress)
+    if result.status not in ("optimal", "feasible"):
+        raise NotSolved(spec["kind"], spec["case"], result.status, "check the grid and forecasts")
+    if result.status == "feasible":
+        log.warning("the dispatch ended before it was optimal; its residuals say how far it is")
     for name, frame in result.tables.items():
         runtime.objects.write_parquet(_key(spec, name), frame)
     summary = {
@@ -162,6 +173,8 @@ def dispatch(runtime: Runtime, spec: Facts) -> Facts:
         "solver": result.solver,
         "version": result.version,
         "residuals": dict(result.residuals),
+        "iterations": result.iterations,
+        "notes": list(result.notes),
     }
     runtime.objects.write_bytes(_key(spec, "dispatch", "json"), json.dumps(summary).encode())
     return {"execution_id": spec["execution_id"], **summary}
@@ -182,14 +195,16 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
             "bus_results",
             "branch_flow_results",
             "interval_results",
+            "price_causes",
             "convergence_history",
         )
+        if runtime.objects.exists(_key(spec, name))
     }
     faults = check_results(request, tables, summary["objective"])
     if faults:
         subject = f"dispatch {spec['execution_id']} of {spec['case']}"
         raise ChecksFailed(subject, faults, "report this: the solver's answer is not sound")
-    tables = verify_ac(request.grid, tables)
+    tables = verify_outages(request.grid, verify_ac(request.grid, tables), request.outages)
     if spec["commitment"] == "uc":
         history = runtime.objects.read_parquet(_key(spec, "commitment_history"))
         tables["convergence_history"] = _joined(history, tables["convergence_history"])
@@ -218,28 +233,27 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
 
 def solve_day(
     runtime: Runtime,
-    case: str,
     day: date,
-    horizon: int,
-    commitment: str,
+    wanted: Mapping[str, Any],
     progress: Progress,
 ) -> Facts:
-    """The whole model execution of a day without Airflow."""
-    wanted = {"case": case, "horizon": horizon, "commitment": commitment, "solver": "highs"}
+    """The whole model execution of a day without Airflow; `wanted` as `plan` takes it."""
     progress("plan")
     spec = plan(runtime, day, wanted, {})
     progress("commit units")
     committed = commit(runtime, spec, progress)
     progress("dispatch")
-    dispatched = dispatch(runtime, spec)
+    dispatched = dispatch(runtime, spec, progress)
     progress("verify by AC power flow")
     verified = verify(runtime, spec)
     return {
-        "case": case,
+        "case": spec["case"],
         "kind": spec["kind"],
         "method": spec["method"],
         "status": dispatched["status"],
         "objective": dispatched["objective"],
+        "iterations": dispatched["iterations"],
+        "notes": dispatched["notes"],
         "commitment_gap": committed.get("gap"),
         "seconds": dispatched["seconds"] + committed.get("seconds", 0.0),
         "residuals": dispatched["residuals"],
@@ -269,7 +283,8 @@ def _request(runtime: Runtime, spec: Facts) -> SolveRequest:
         time_limit_seconds=settings.commitment_time_limit_seconds,
     )
     start = datetime.fromisoformat(spec["start"])
-    return SolveRequest(spec["kind"], grid, _periods(runtime, spec, grid, start), options=options)
+    outages = outages_of(grid) if spec["outages"] == "n-1" else ()
+    return SolveRequest(spec["kind"], grid, _periods(runtime, spec, grid, start), outages, options)
 
 
 def _periods(runtime: Runtime, spec: Facts, grid: Any, start: datetime) -> Periods:
@@ -354,11 +369,12 @@ def _execution(
         "convergence_status": summary["status"],
         "objective_value": summary["objective"],
         "solve_time_seconds": summary["seconds"],
-        "iteration_count": None,
+        "iteration_count": summary["iterations"],
         "results_path": folder,
         "metadata": json.dumps(
             {
                 "residuals": summary["residuals"],
+                "notes": summary["notes"],
                 "lookahead_hours": spec["lookahead"],
                 "commitment": summary.get("commitment"),
             }

@@ -11,6 +11,7 @@ from data_engineering.model.grid import Flags, Floats, Grid, Ints
 from data_engineering.model.problem import Options, Outage, Periods, SolveRequest
 from data_engineering.solvers.dc_network import dc_network
 from data_engineering.solvers.lascopf import (
+    CURVED_SHARE,
     VIOLATION_MW,
     generate,
     screen_flows,
@@ -120,7 +121,7 @@ def _known_limits(program: SecurityProgram, load_mw: Floats, rows: Ints, batch: 
     gap = _curvature(program, values)
     sound = np.array([each.status == "optimal" for each in answers])
     sound &= _within_limits(program, flow, power) & _without_slack(program, values, price)
-    sound &= gap <= program.request.options.tolerance / 4.0 * np.abs(objective)
+    sound &= gap <= program.request.options.tolerance / CURVED_SHARE * np.abs(objective)
     kept = rows[sound]
     batch.solved[kept], batch.rounds[kept] = True, 1
     batch.objective[kept] = (objective + gap)[sound]

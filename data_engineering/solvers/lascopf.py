@@ -32,6 +32,8 @@ PRICE_USD = 1e-5
 """Excess of a price over a penalty that does not count."""
 WORST_PER_BRANCH = 4
 """Limits of one branch, interval and direction that are added in one round: the worst outages."""
+CURVED_SHARE = 20.0
+"""The tangents of quadratic costs may take this part of the tolerance; prices need more than costs."""
 MAX_ROUNDS = 200
 
 
@@ -107,7 +109,7 @@ def generate(program: SecurityProgram, progress: Callable[[str], None] | None = 
         # Prices belong to the rows that the answer knows, so slacks come before new rows.
         added = add_slacks(program, answer)
         added |= add_limits(program, screened)
-        if missing > options.tolerance / 4.0:
+        if missing > options.tolerance / CURVED_SHARE:
             add_tangents(program, answer, gap)
             added = True
         if not added:

@@ -9,46 +9,39 @@ instead of pieces and tangents, angles instead of transfer and outage factors.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from data_engineering.model.errors import BadInput
-from data_engineering.model.grid import REF, Floats, Grid
-from data_engineering.model.problem import Commitment, Outage, SolveRequest
+from data_engineering.model.grid import REF, Grid
+from data_engineering.model.problem import Commitment, Outage, SolveRequest, SolveResult
+from data_engineering.solvers.dispatch_tables import tables_of
+from data_engineering.solvers.lascopf_reference_values import demand_of, reference_arrays
 from data_engineering.solvers.resources import given_commitment
-from data_engineering.solvers.units import RESERVE_MINUTES, thermal_rows
+from data_engineering.solvers.result_rows import BASE as INTACT
+from data_engineering.solvers.units import RESERVE_MINUTES, thermal_rows, thermal_units
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """What the reference found.
-
-    Attributes:
-        objective: cost of all intervals, USD.
-        power: output of every unit, shape (T, units), MW.
-        left_out: outages that split the network.
-        seconds: building the model included.
-    """
-
-    objective: float
-    power: Floats
-    left_out: tuple[str, ...]
-    seconds: float
-
-
-def solve_extensive(request: SolveRequest) -> Reference:
+def solve_extensive(request: SolveRequest) -> SolveResult:
     """Least cost of all intervals, secure against the request's outages.
 
-    The states of the units are those of the request's commitment, or all on.
+    Prices are the duals of the balances, summed over the intact network and all outages, since a
+    demand is in each of them.
+
+    Raises:
+        BadInput: the states of the units are to be fractions.
     """
+    import highspy
     import pyomo.environ as pyo
 
     started = time.perf_counter()
     commitment = _commitment(request)
     kept, left_out = _whole(request)
     model = pyo.ConcreteModel()
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
     model.t = pyo.RangeSet(0, request.periods.count - 1)
     model.cost = pyo.Expression(expr=float(commitment.start_cost_usd.sum()))
     model.cost.expr += float(commitment.store_start_cost_usd.sum())
@@ -57,19 +50,37 @@ def solve_extensive(request: SolveRequest) -> Reference:
     _stores(pyo, model, request)
     _reserves(pyo, model, request)
     _slacks(pyo, model, request)
-    for outage in (Outage("base"), *kept):
-        _network(pyo, model, request, commitment, outage)
+    states = [
+        _network(pyo, model, request, commitment, outage) for outage in (Outage(INTACT), *kept)
+    ]
     model.least = pyo.Objective(expr=model.cost.expr)
-    _solve(pyo, model, request, commitment)
-    power = np.zeros((request.periods.count, len(request.grid.generators)))
-    for block, rows in ((model.p, model.g), (model.free, model.f)):
-        for g in rows:
-            power[:, g] = [pyo.value(block[g, t]) for t in model.t]
-    spent = time.perf_counter() - started
-    return Reference(float(pyo.value(model.least)), power, left_out, spent)
+    rounds = _solve(pyo, model, request, commitment)
+    arrays = reference_arrays(pyo, model, states, request, commitment)
+    result = tables_of(request, thermal_units(request.grid, request.periods.hours), arrays)
+    history = pd.DataFrame(
+        {
+            "stage": ["dispatch"],
+            "iteration": [rounds],
+            "objective_value": [float(pyo.value(model.least))],
+            "best_bound": [float(pyo.value(model.least))],
+            "relative_gap": [0.0],
+            "primal_residual": [np.nan],
+            "dual_residual": [np.nan],
+            "elapsed_seconds": [time.perf_counter() - started],
+        }
+    )
+    return replace(
+        result,
+        tables={**result.tables, "convergence_history": history},
+        solver="pyomo+highs",
+        version=str(highspy.Highs().version()),
+        seconds=time.perf_counter() - started,
+        iterations=rounds,
+        notes=tuple(f"outage left out: {name}: splits the network" for name in left_out),
+    )
 
 
-def _solve(pyo: Any, model: Any, request: SolveRequest, commitment: Commitment) -> None:
+def _solve(pyo: Any, model: Any, request: SolveRequest, commitment: Commitment) -> int:
     """Solve; quadratic costs by tangents at the outputs found, until they are met to 1e-9.
 
     HiGHS's own method for quadratic programs does not finish on problems of this form.
@@ -78,8 +89,9 @@ def _solve(pyo: Any, model: Any, request: SolveRequest, commitment: Commitment) 
     curved = [g for g in model.g if np.isnan(units.cost_mw[g]).all()]
     model.tangents = pyo.ConstraintList()
     points = [(g, t, float(units.p_max_mw[g])) for g in curved for t in model.t]
-    solver = pyo.SolverFactory("appsi_highs")
-    while points:
+    solver, rounds = pyo.SolverFactory("appsi_highs"), 0
+    while points or not rounds:
+        rounds += 1
         for g, t, at in points:
             if commitment.on[t, g]:
                 slope = 2.0 * units.cost_c2[g] * at + units.cost_c1[g]
@@ -87,7 +99,7 @@ def _solve(pyo: Any, model: Any, request: SolveRequest, commitment: Commitment) 
                 line = float(height) + float(slope) * (model.p[g, t] - at)
                 model.tangents.add(model.c[g, t] >= hours * line)
         solver.solve(model)
-        allowed = 1e-9 * abs(pyo.value(model.least)) / (len(curved) * len(model.t))
+        allowed = 1e-9 * abs(pyo.value(model.least)) / max(len(curved) * len(model.t), 1)
         points = []
         for g in curved:
             for t in model.t:
@@ -95,8 +107,7 @@ def _solve(pyo: Any, model: Any, request: SolveRequest, commitment: Commitment) 
                 cost = (units.cost_c2[g] * at + units.cost_c1[g]) * at + units.cost_c0[g]
                 if commitment.on[t, g] and hours * cost - pyo.value(model.c[g, t]) > allowed:
                     points.append((g, t, at))
-    if not curved:
-        solver.solve(model)
+    return rounds
 
 
 def _commitment(request: SolveRequest) -> Commitment:
@@ -220,14 +231,14 @@ def _stores(pyo: Any, model: Any, request: SolveRequest) -> None:
 def _reserves(pyo: Any, model: Any, request: SolveRequest) -> None:
     periods, penalties = request.periods, request.options.penalties
     model.short = pyo.Var(model.t, ["up", "down"], bounds=(0, None))
-    model.reserve = pyo.ConstraintList()
+    model.reserve = pyo.Constraint(model.t, ["up", "down"])
     for t in model.t:
         for name, held, asked in (
             ("up", model.up, periods.reserve_up_mw[t]),
             ("down", model.down, periods.reserve_down_mw[t]),
         ):
             supplied = sum(held[g, t] for g in model.g)
-            model.reserve.add(supplied + model.short[t, name] >= float(asked))
+            model.reserve[t, name] = supplied + model.short[t, name] >= float(asked)
     missing = sum(model.short[t, name] for t in model.t for name in ("up", "down"))
     model.cost.expr += penalties.reserve_shortfall * periods.hours * missing
 
@@ -235,7 +246,7 @@ def _reserves(pyo: Any, model: Any, request: SolveRequest) -> None:
 def _slacks(pyo: Any, model: Any, request: SolveRequest) -> None:
     """Load shed and power spilled at every bus, and the DC lines' flows."""
     grid, periods, penalties = request.grid, request.periods, request.options.penalties
-    lines, demand = grid.dc_lines, _demand(request)
+    lines, demand = grid.dc_lines, demand_of(request)
     model.d = pyo.RangeSet(0, len(lines) - 1)
     model.dc = pyo.Var(
         model.d, model.t, bounds=lambda _, d, t: (lines.p_min_mw[d], lines.p_max_mw[d])
@@ -249,20 +260,12 @@ def _slacks(pyo: Any, model: Any, request: SolveRequest) -> None:
             model.cost.expr += periods.hours * penalties.over_generation * model.over[b, t]
 
 
-def _demand(request: SolveRequest) -> Floats:
-    demand = np.tile(request.grid.buses.gs_mw, (request.periods.count, 1))
-    for column, bus in enumerate(request.grid.loads.bus):
-        if request.grid.loads.in_service[column]:
-            demand[:, bus] += request.periods.load_mw[:, column]
-    return demand
-
-
 def _network(
     pyo: Any, model: Any, request: SolveRequest, commitment: Commitment, outage: Outage
-) -> None:
+) -> Any:
     """Angles, balances and limits of the network in one state, in a block of its own."""
     grid, periods = request.grid, request.periods
-    base = not (outage.branches or outage.generators)
+    base = outage.id == INTACT
     intact = [
         k
         for k in np.flatnonzero(grid.branches.in_service).tolist()
@@ -272,11 +275,13 @@ def _network(
     penalties = request.options.penalties
     price = penalties.branch_overload if base else penalties.outage_overload
     block = pyo.Block()
-    model.add_component(f"state_{outage.id}", block)
+    model.add_component(f"after {outage.id}", block)
     block.l = pyo.Set(initialize=intact)
     block.theta = pyo.Var(model.b, model.t)
     block.excess = pyo.Var(block.l, model.t, bounds=(0, None))
-    block.rows = pyo.ConstraintList()
+    block.upper = pyo.Constraint(block.l, model.t)
+    block.lower = pyo.Constraint(block.l, model.t)
+    block.balance = pyo.Constraint(model.b, model.t)
     for b in _references(grid):
         for t in model.t:
             block.theta[b, t].fix(0.0)
@@ -290,11 +295,12 @@ def _network(
             injected[i] -= flow
             injected[j] += flow
             if np.isfinite(rating[k]):
-                block.rows.add(flow - block.excess[k, t] <= float(rating[k]))
-                block.rows.add(flow + block.excess[k, t] >= -float(rating[k]))
+                block.upper[k, t] = flow - block.excess[k, t] <= float(rating[k])
+                block.lower[k, t] = flow + block.excess[k, t] >= -float(rating[k])
                 model.cost.expr += periods.hours * price * block.excess[k, t]
         for b in model.b:
-            block.rows.add(injected[b] == 0.0)
+            block.balance[b, t] = injected[b] == 0.0
+    return block
 
 
 def _references(grid: Grid) -> list[int]:
@@ -306,7 +312,7 @@ def _injections(
     model: Any, request: SolveRequest, commitment: Commitment, outage: Outage, t: int
 ) -> dict[int, Any]:
     """What is put in at every bus; the others of a lost unit's island take over its output."""
-    grid, demand = request.grid, _demand(request)
+    grid, demand = request.grid, demand_of(request)
     units, lines, stores = grid.generators, grid.dc_lines, grid.storages
     injected: dict[int, Any] = {
         b: model.shed[b, t] - model.over[b, t] - float(demand[t, b]) for b in model.b

@@ -248,7 +248,10 @@ def _combine(
     return Combined(outage, branches, units, by_branch)
 
 
-def outages_of(grid: Grid) -> tuple[Outage, ...]:
-    """N-1 over the branches in service: one outage for each, named by the branch."""
+def outages_of(grid: Grid, *, units: bool = False) -> tuple[Outage, ...]:
+    """N-1: one outage for each branch in service, or for each unit, named by the element."""
+    if units:
+        running = grid.generators.id[grid.generators.in_service].tolist()
+        return tuple(Outage(name, generators=(name,)) for name in running)
     branches = grid.branches
     return tuple(Outage(name, (name,)) for name in branches.id[branches.in_service].tolist())

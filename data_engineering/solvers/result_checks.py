@@ -10,6 +10,7 @@ import pandas as pd
 
 from data_engineering.model.grid import Floats, Grid, Ints
 from data_engineering.model.problem import SolveRequest
+from data_engineering.solvers.result_rows import BASE
 from data_engineering.solvers.units import RESERVE_MINUTES, thermal_rows
 
 TOLERANCE_MW = 1e-4
@@ -68,6 +69,7 @@ def _balances(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iter
     """Each bus: generation - demand + shed - spilled = what the lines take away."""
     grid = request.grid
     buses, flows = tables["bus_results"], tables["branch_flow_results"]
+    flows = flows[flows["contingency_id"] == BASE]
     made = tables["generator_dispatch"].pivot_table(
         index="time_interval", columns="bus_id", values="active_power", aggfunc="sum"
     )
