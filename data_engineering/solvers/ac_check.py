@@ -23,8 +23,11 @@ from data_engineering.solvers.matrices import (
     bus_injections,
 )
 from data_engineering.solvers.power_flow import power_flow
+from data_engineering.solvers.result_rows import BASE, stacked
 
 log = logging.getLogger(__name__)
+
+FILLED = ("generator_dispatch", "bus_results", "branch_flow_results", "interval_results")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,28 +49,51 @@ def verify_ac(grid: Grid, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.Da
 
     Args:
         grid: the case.
-        tables: of a dispatch; every interval has a row for each element, in the grid's order.
+        tables: of a dispatch; every interval has a row for each element of the intact network, in
+            the grid's order. Rows of outages stay as they are.
     """
-    result = {name: frame.copy() for name, frame in tables.items()}
-    units = _by_interval(tables["generator_dispatch"], "active_power")
-    on = _by_interval(tables["generator_dispatch"], "commitment_status").astype(np.bool_)
-    demand = _by_interval(tables["bus_results"], "load_mw") - grid.buses.gs_mw
-    served = _by_interval(tables["bus_results"], "net_injection_mw") + grid.buses.gs_mw
-    flow = _by_interval(tables["branch_flow_results"], "flow_mw")
-    count = len(grid.generators)
-    dc = flow[:, len(grid.branches) :]
-    states = [_state(grid, served[t], demand[t], on[t, :count], dc[t]) for t in range(len(units))]
-    voltage = _solve(grid, states, _by_interval(tables["bus_results"], "voltage_angle"))
+    intact = {name: intact_rows(tables[name]).copy() for name in FILLED}
+    states = states_of(grid, intact)
+    voltage = _solve(grid, states, by_interval(intact["bus_results"], "voltage_angle"))
+    _fill(grid, intact, voltage, states)
+    filled = {name: stacked([intact[name], outage_rows(tables[name])]) for name in FILLED}
+    return {**tables, **filled}
+
+
+def intact_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a result table that are about the intact network."""
+    return frame[frame["contingency_id"] == BASE] if "contingency_id" in frame else frame
+
+
+def outage_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a result table that are about a network after an outage."""
+    return frame[frame["contingency_id"] != BASE] if "contingency_id" in frame else frame[:0]
+
+
+def states_of(grid: Grid, intact: Mapping[str, pd.DataFrame]) -> list[State]:
+    """Every interval of a DC dispatch as the power flow needs it."""
+    on = by_interval(intact["generator_dispatch"], "commitment_status").astype(np.bool_)
+    demand = by_interval(intact["bus_results"], "load_mw") - grid.buses.gs_mw
+    served = by_interval(intact["bus_results"], "net_injection_mw") + grid.buses.gs_mw
+    dc = by_interval(intact["branch_flow_results"], "flow_mw")[:, len(grid.branches) :]
+    units = on[:, : len(grid.generators)]
+    return [_state(grid, served[t], demand[t], units[t], dc[t]) for t in range(len(on))]
+
+
+def _fill(
+    grid: Grid, result: dict[str, pd.DataFrame], voltage: Complexes, states: list[State]
+) -> None:
+    on = by_interval(result["generator_dispatch"], "commitment_status").astype(np.bool_)
+    flow = by_interval(result["branch_flow_results"], "flow_mw")
     _fill_buses(result["bus_results"], voltage)
     into_from, into_to = branch_flows(grid, voltage)
     _fill_branches(result["branch_flow_results"], grid, into_from, into_to)
     _fill_units(result["generator_dispatch"], grid, voltage, states, on)
     change = _slack_change(grid, voltage, states)
     _fill_intervals(result["interval_results"], grid, voltage, change, (into_from, into_to, flow))
-    return result
 
 
-def _by_interval(frame: pd.DataFrame, column: str) -> Any:
+def by_interval(frame: pd.DataFrame, column: str) -> Any:
     """A column as an array of shape (T, elements); rows of an interval keep their order."""
     parts = [values.to_numpy() for _, values in frame.groupby("time_interval")[column]]
     return np.stack(parts)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_engineering.model.grid import Flags, Ints
+from data_engineering.model.grid import Flags, Floats, Ints
 from data_engineering.solvers.matrices import Complexes
 from data_engineering.solvers.power_flow_scenarios import Scenarios
 
@@ -50,8 +50,8 @@ def sweep(
     """
     from lightsim2grid.lightsim2grid_cpp import AlgorithmType, ScenarioSweepCPP
 
-    grid, units = scenarios.grid, _holders(scenarios)
-    model = _model(scenarios, units)
+    grid, holders = scenarios.grid, _holders(scenarios)
+    model = _model(scenarios, holders)
     computer = ScenarioSweepCPP(model)
     single = scenarios.capability_mw is None
     computer.change_algorithm(AlgorithmType.NRSing_KLU if single else AlgorithmType.NR_KLU)
@@ -61,14 +61,11 @@ def sweep(
     computer.modify_load_q(np.ascontiguousarray(load.imag))
     count = len(scenarios)
     if len(scenarios.set_point_pu) > 1:
-        computer.modify_gen_v(np.ascontiguousarray(scenarios.set_point_pu[:, units.bus]))
+        computer.modify_gen_v(np.ascontiguousarray(scenarios.set_point_pu[:, holders.bus]))
     if len(scenarios.branch_on) > 1:
-        ever = scenarios.ever_on
-        computer.set_contingency_trafos(np.ascontiguousarray(ever & ~scenarios.branch_on))
-    if len(scenarios.unit_on) > 1:
-        lost = np.zeros((count, len(units.bus)), dtype=np.bool_)
-        lost[:, : len(units.row)] = ~scenarios.unit_on[:, units.row]
-        computer.set_contingency_gens(lost)
+        computer.set_contingency_trafos(scenarios.ever_on & ~scenarios.branch_on)
+    if len(holders.off) > 1:
+        computer.set_contingency_gens(np.ascontiguousarray(holders.off))
     # All begin at the solution of the mean injections, which is near each of them.
     computer.init_from_n_powerflow = count > 1
     # Its tolerance is in MVA, divided by the base inside.
@@ -80,21 +77,30 @@ def sweep(
 
 @dataclass(frozen=True, eq=False)
 class _Holders:
-    """Units that hold voltages: rows of the grid's generators, then one for the reference."""
+    """Who holds voltages: buses, where each is off, shape (S or 1, holders), and slack weights."""
 
-    row: Ints
     bus: Ints
+    off: Flags
+    weight: Floats
 
 
 def _holders(scenarios: Scenarios) -> _Holders:
-    """The reference has a holder of its own, so it keeps its voltage when its units are lost."""
-    grid = scenarios.grid
-    used = scenarios.unit_on.any(axis=0) & scenarios.ever_held[grid.generators.bus]
-    row = np.flatnonzero(used)
-    return _Holders(row, np.append(grid.generators.bus[row], scenarios.reference))
+    """One for each bus, the reference last; with a distributed slack one for each unit besides."""
+    reference, held = scenarios.reference, scenarios.ever_held.copy()
+    held[reference] = False
+    if scenarios.capability_mw is None:
+        bus = np.append(np.flatnonzero(held), reference)
+        return _Holders(bus, ~scenarios.held[:, bus], (bus == reference).astype(np.float64))
+    # Units that are off leave the distribution; the others keep the ratio of their shares.
+    units = scenarios.grid.generators
+    row = np.flatnonzero(scenarios.unit_on.any(axis=0) & scenarios.ever_held[units.bus])
+    bus = np.append(units.bus[row], reference)
+    on = scenarios.unit_on[:, row] & scenarios.held[:, units.bus[row]]
+    off = np.hstack([~on, np.zeros((len(on), 1), dtype=np.bool_)])
+    return _Holders(bus, off, np.append(scenarios.capability_mw[row], 0.0))
 
 
-def _model(scenarios: Scenarios, units: _Holders) -> Any:
+def _model(scenarios: Scenarios, holders: _Holders) -> Any:
     from lightsim2grid.lightsim2grid_cpp import LSGrid
 
     grid = scenarios.grid
@@ -113,13 +119,12 @@ def _model(scenarios: Scenarios, units: _Holders) -> Any:
     model.init_shunt(grid.buses.gs_mw, -grid.buses.bs_mvar, bus)
     mean = -scenarios.power.mean(axis=0)
     model.init_loads(mean.real.copy(), mean.imag.copy(), bus)
-    nothing = np.zeros(len(units.bus))
-    set_point = scenarios.set_point_pu[0, units.bus]
-    wide = np.full(len(units.bus), 1e9)
-    held = units.bus.astype(np.int32)
-    holding = [True] * len(held)
+    held = holders.bus.astype(np.int32)
+    nothing, wide = np.zeros(len(held)), np.full(len(held), 1e9)
+    set_point, holding = scenarios.set_point_pu[0, held], [True] * len(held)
     model.init_generators_full(nothing, set_point, nothing, holding, -wide, wide, held)
-    _name_slack(model, scenarios, units)
+    for number in np.flatnonzero(holders.weight > 0.0):
+        model.add_gen_slackbus(int(number), float(holders.weight[number]))
     for row in np.flatnonzero(~scenarios.live):
         model.deactivate_load(int(row))
         model.deactivate_shunt(int(row))
@@ -129,16 +134,6 @@ def _model(scenarios: Scenarios, units: _Holders) -> Any:
     model.set_trafo_to_sub1_id(start)
     model.set_trafo_to_sub2_id(end)
     return model
-
-
-def _name_slack(model: Any, scenarios: Scenarios, units: _Holders) -> None:
-    if scenarios.capability_mw is None:
-        model.add_gen_slackbus(len(units.row), 1.0)
-        return
-    # Units that are lost leave the distribution; the others keep the ratio of their shares.
-    able = scenarios.capability_mw[units.row]
-    for number in np.flatnonzero(able > 0.0):
-        model.add_gen_slackbus(int(number), float(able[number]))
 
 
 def _configure(computer: Any, scenarios: Scenarios, damped: bool) -> None:
