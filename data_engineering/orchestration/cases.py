@@ -17,6 +17,7 @@ from data_engineering.transformation.legacy_tables import (
     legacy_periods,
 )
 from data_engineering.transformation.matpower import grid_from_matpower
+from data_engineering.transformation.pandapower_nets import grid_from_pandapower, net_from_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ def _loaded(source: CaseSource) -> LoadedCase:
         return LoadedCase(grid_from_rts_gmlc(content, name), source.kind)
     if source.kind == "matpower":
         return LoadedCase(grid_from_matpower(content, name), source.kind)
+    if source.kind == "pandapower":
+        return LoadedCase(grid_from_pandapower(net_from_json(content), name), source.kind)
     if source.kind == "system_data":
         return LoadedCase(grid_from_document(content), source.kind)
     grid = grid_from_legacy(content, name.removeprefix("legacy-"))
