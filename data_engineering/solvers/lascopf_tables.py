@@ -240,7 +240,8 @@ def _causes(program: SecurityProgram, answer: Answer) -> pd.DataFrame:
             on = program.running(int(t))
             lost, by_branch, *_ = program.factors.sources(int(outage), int(place[branch]), on)
             at_bus = at_bus + by_branch @ program.transfer(lost) if len(lost) else at_bus
-        part = -dual[k] * at_bus
+        # HiGHS's dual of an upper limit is negative: more demand behind it lowers the price.
+        part = dual[k] * at_bus
         part -= part @ weight[t]
         large = np.flatnonzero(np.abs(part) > CAUSE_USD_PER_MWH)
         frames.append(
