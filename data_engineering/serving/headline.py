@@ -170,7 +170,8 @@ def voltages_outside(facts: Facts) -> int:
         ],
         columns=["bus_id", "low", "high"],
     )
-    rows = facts.buses.merge(limits, on="bus_id")
+    intact = facts.buses[facts.buses["contingency_id"] == "base"]
+    rows = intact.merge(limits, on="bus_id")
     voltage, slack = rows["voltage_magnitude"], 1e-6
     outside = (voltage < rows["low"] - slack) | (voltage > rows["high"] + slack)
     return int(rows.loc[outside, "bus_id"].nunique())

@@ -203,7 +203,10 @@ def unit_power(batch: PowerFlowBatch) -> tuple[Floats, Floats]:
     share = scenarios.unit_share()
     active = scenarios.unit_mw + batch.slack_mw[:, None] * share
     missing = (taken - scenarios.power).imag[:, units.bus]
-    holds = scenarios.unit_on & scenarios.held[:, units.bus]
+    regulates = scenarios.held
+    if scenarios.limit_mvar is not None:
+        regulates = regulates | ~np.isnan(scenarios.limit_mvar)
+    holds = scenarios.unit_on & regulates[:, units.bus]
     span = np.where(np.isfinite(units.q_max_mvar - units.q_min_mvar),
                     units.q_max_mvar - units.q_min_mvar, 0.0)  # fmt: skip
     at_bus = incidence(units.bus, len(grid.buses))

@@ -32,8 +32,8 @@ def within_limits(
         voltage: their solutions, shape (S, buses), p.u.; NaN where there is none.
 
     Returns:
-        The scenarios with the limits that are held as given injections, and all solutions; NaN
-        where the limits leave none.
+        The scenarios with the limits that are held, and all solutions; NaN where the limits leave
+        none.
     """
     low, high = _ranges(scenarios)
     needed = (network.taken(scenarios, voltage) * network.grid.base_mva - scenarios.power).imag
@@ -41,17 +41,16 @@ def within_limits(
     held[:, scenarios.reference] = False
     slack = 1e-6 * network.grid.base_mva
     beyond = held & ((needed < low - slack) | (needed > high + slack))
-    power, solved = scenarios.power.copy(), voltage.copy()
+    solved, given = voltage.copy(), np.full(needed.shape, np.nan)
     for row in np.flatnonzero(beyond.any(axis=1)):
         one = scenarios.subset(np.array([row]))
         found, limited = _solve(one, voltage[row], (low[row], high[row]))
         solved[row] = found
         held[row] &= ~limited
-        taken = _taken(one, found) * network.grid.base_mva
-        at_end = np.clip((taken - power[row]).imag, low[row], high[row])
-        power[row] += 1j * np.where(limited, at_end, 0.0)
+        made = (_taken(one, found) * network.grid.base_mva - scenarios.power[row]).imag
+        given[row, limited] = np.clip(made, low[row], high[row])[limited]
     held[:, scenarios.reference] = True
-    return replace(scenarios, power=power, held=held), solved
+    return replace(scenarios, limit_mvar=given, held=held), solved
 
 
 def _ranges(scenarios: Scenarios) -> tuple[Floats, Floats]:

@@ -76,7 +76,10 @@ class Network:
 
     def mismatch(self, scenarios: Scenarios, voltage: Complexes) -> tuple[Floats, Floats]:
         """The largest mismatch of any bus and what the slack gives, shape (S,) each, p.u."""
-        lacking = self.taken(scenarios, voltage) - scenarios.power / self.grid.base_mva
+        given = scenarios.power
+        if scenarios.limit_mvar is not None:
+            given = given + 1j * np.nan_to_num(scenarios.limit_mvar)
+        lacking = self.taken(scenarios, voltage) - given / self.grid.base_mva
         slack = lacking.real.sum(axis=1)
         active = np.abs(lacking.real - slack[:, None] * scenarios.slack_share())
         reactive = np.where(scenarios.held, 0.0, np.abs(lacking.imag))

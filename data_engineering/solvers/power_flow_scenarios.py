@@ -33,6 +33,8 @@ class Scenarios:
         capability_mw: by which units share what is missing, shape (generators,); None gives it
             all to the reference.
         live: buses that are not isolated, shape (buses,).
+        limit_mvar: what buses give that hold a reactive limit instead of their voltage, beside
+            `power`; NaN at the others, shape (S, buses). None: no limits are held.
     """
 
     grid: Grid
@@ -46,6 +48,7 @@ class Scenarios:
     angle_deg: float
     capability_mw: Floats | None
     live: Flags
+    limit_mvar: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.power)
