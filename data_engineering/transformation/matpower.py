@@ -26,6 +26,7 @@ from data_engineering.model.grid import (
 )
 from data_engineering.transformation.grid_parts import no_elements
 from data_engineering.transformation.matpower_columns import COLUMNS, EXACT, FULL_TURN_DEG, LEAST
+from data_engineering.transformation.matpower_conversions import converted
 from data_engineering.transformation.matpower_costs import cost_columns
 from data_engineering.transformation.matpower_exact import with_exact
 from data_engineering.transformation.matpower_text import Statements, Table, fault, read_statements
@@ -51,15 +52,18 @@ def grid_from_matpower(text: str, case_name: str) -> Grid:
         case_name: name of the case, also in errors.
 
     Raises:
-        BadInput: the file is not a case of format 2, or a value is wrong; says line and column.
+        BadInput: the file is not a case of format 2, computes its values, or one is wrong; says
+            line and column.
     """
     case = read_statements(text, case_name, COLUMNS, LEAST)
     _check_statements(case)
+    base_mva = _base_mva(case)
+    case = converted(case, text, base_mva)
     bus = case.tables["bus"]
     numbers = _bus_numbers(bus)
     grid = Grid(
         case_name=case_name,
-        base_mva=_base_mva(case),
+        base_mva=base_mva,
         buses=_buses(case, bus, numbers),
         branches=_branches(case.tables["branch"], numbers),
         generators=_generators(case, numbers),

@@ -1,7 +1,7 @@
 """The statements of a MATPOWER case file: tables of numbers, lists of texts and single values.
 
 A case file is a MATLAB function that fills a struct. Only literal values are understood (MATPOWER
-User's Manual, appendix B), which is what case files are made of; a file that computes is refused.
+User's Manual, appendix B), which is what case files are made of.
 """
 
 from __future__ import annotations
@@ -72,13 +72,17 @@ class Statements:
     Attributes:
         values: everything that is neither a table nor a list of texts, as it stands.
         lines: of the file, on which each statement begins.
+        computed: line, field and text of statements that change a part of a field.
+        struct: name of the struct in the file.
     """
 
     case_name: str
+    struct: str = "mpc"
     tables: dict[str, Table] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    computed: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 def fault(case_name: str, line: int, place: str, value: object, remedy: str) -> BadInput:
@@ -98,8 +102,8 @@ def read_statements(
         least: how many columns a known table has at least.
 
     Raises:
-        BadInput: a bracket that is not closed, rows of different lengths, a word where a number
-            should be, or a statement that computes.
+        BadInput: a bracket that is not closed, rows of different lengths, or a word where a number
+            should be.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "%{" in text:
@@ -107,7 +111,7 @@ def read_statements(
     named = _STRUCT.search(text)
     struct = named.group(1) if named else "mpc"
     statement = re.compile(rf"{struct}\.(\w+(?:\.\w+)*)[ \t]*(\([^=\n]*\))?[ \t]*=(?!=)[ \t]*")
-    found = Statements(case_name)
+    found = Statements(case_name, struct)
     place, line, counted = 0, 1, 0
     while (place := text.find(f"{struct}.", place)) >= 0:
         match = statement.match(text, place)
@@ -117,8 +121,10 @@ def read_statements(
             continue
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         if match.group(2):
-            remedy = "save the case from MATPOWER with `savecase`, which writes plain numbers"
-            raise fault(case_name, line, f"{struct}.{match.group(1)}", "a computed value", remedy)
+            end = text.find("\n", match.end())
+            place = end if end >= 0 else len(text)
+            found.computed.append((line, match.group(1), text[match.start() : place]))
+            continue
         place = _read_one(found, text, match, line, columns, least)
     return found
 

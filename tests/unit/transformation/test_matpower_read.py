@@ -101,6 +101,24 @@ def test_comments_over_lines_and_another_name_of_the_struct():
     assert len(grid_from_matpower(text, "tiny").buses) == 4
 
 
+OHMS = """
+Vbase = mpc.bus(1, BASE_KV) * 1e3;      %% in Volts
+Sbase = mpc.baseMVA * 1e6;              %% in VA
+mpc.branch(:, [BR_R BR_X]) = mpc.branch(:, [BR_R BR_X]) / (Vbase^2 / Sbase);
+mpc.bus(:, [PD, QD]) = mpc.bus(:, [PD, QD]) / 1e3;
+"""
+
+
+def test_the_conversions_of_distribution_cases():
+    """As in MATPOWER's case33bw: ohms at 230 kV and 100 MVA, 529 ohm a p.u., and kW."""
+    grid = grid_from_matpower(CASE + OHMS, "tiny")
+    assert grid.branches.x_pu[0] == pytest.approx(0.1 / 529.0, rel=1e-15)
+    assert grid.branches.b_pu[0] == 0.02
+    assert grid.loads.p_mw.tolist() == [0.05, 0.0605]
+    with pytest.raises(BadInput, match=r"line 35: mpc\.branch: 'a computed value'"):
+        grid_from_matpower(CASE + OHMS.replace("Vbase = mpc", "Vbase = 2 * mpc"), "tiny")
+
+
 def _by_other_means(text: str, name: str) -> np.ndarray:
     body = re.search(rf"^mpc\.{name} = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
     rows = [line.split("%")[0].replace(";", " ").split() for line in body.splitlines()]
