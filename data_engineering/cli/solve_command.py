@@ -178,5 +178,12 @@ def _summary(facts: Mapping[str, Any]) -> Iterable[str]:
             if len(value) > SHOWN:
                 flat[f"{name}.more"] = len(value) - SHOWN
         elif value is not None:
-            flat[name] = f"{value:,.4f}" if isinstance(value, float) else value
-    return lines(flat)
+            flat[name] = value
+    return lines({name: _shown(value) for name, value in flat.items()})
+
+
+def _shown(value: Any) -> str:
+    """Large numbers to the cent, small ones to what they are worth."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.2f}" if abs(value) >= 100.0 else f"{value:.4g}"

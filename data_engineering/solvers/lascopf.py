@@ -33,7 +33,7 @@ PRICE_USD = 1e-5
 WORST_PER_BRANCH = 4
 """Limits of one branch, interval and direction that are added in one round: the worst outages."""
 CURVED_SHARE = 20.0
-"""The tangents of quadratic costs may take this part of the tolerance; prices need more than costs."""
+"""Part of the tolerance that tangents of quadratic costs may take, so that prices are good too."""
 MAX_ROUNDS = 200
 
 

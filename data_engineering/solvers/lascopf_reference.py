@@ -22,6 +22,7 @@ from data_engineering.solvers.dispatch_tables import tables_of
 from data_engineering.solvers.lascopf_reference_values import demand_of, reference_arrays
 from data_engineering.solvers.resources import given_commitment
 from data_engineering.solvers.result_rows import BASE as INTACT
+from data_engineering.solvers.result_rows import notes_of
 from data_engineering.solvers.units import RESERVE_MINUTES, thermal_rows, thermal_units
 
 
@@ -76,7 +77,7 @@ def solve_extensive(request: SolveRequest) -> SolveResult:
         version=str(highspy.Highs().version()),
         seconds=time.perf_counter() - started,
         iterations=rounds,
-        notes=tuple(f"outage left out: {name}: splits the network" for name in left_out),
+        notes=notes_of(left_out),
     )
 
 

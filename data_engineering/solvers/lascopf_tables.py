@@ -13,6 +13,7 @@ from data_engineering.model.problem import SolveResult, Status
 from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
 from data_engineering.solvers.live_program import Answer
 from data_engineering.solvers.resources import given_commitment
+from data_engineering.solvers.result_rows import notes_of
 from data_engineering.solvers.security_program import INTACT, SecurityProgram
 
 CAUSE_USD_PER_MWH = 0.005
@@ -74,7 +75,7 @@ def result_of(
 ) -> SolveResult:
     """The result; without a solution its tables are empty."""
     request, factors = program.request, program.factors
-    notes = tuple(f"outage left out: {text}" for text in factors.left_out)
+    notes = notes_of(factors.left_out)
     if not len(history) or answer.status != "optimal":
         nothing: Mapping[str, pd.DataFrame] = {}
         seconds = program.live.seconds

@@ -52,7 +52,7 @@ class OutageFactors:
         unit_outages, lost_units: outages of one unit each, and which, shape (U,).
         unit_transfer: MW on every branch per MW of every unit, shape (L, units).
         combined: the others.
-        left_out: names of outages that split the network, with the reason.
+        left_out: names of outages that split the network.
     """
 
     monitored: Ints
@@ -178,12 +178,12 @@ def outage_factors(grid: Grid, network: DcNetwork, outages: Sequence[Outage]) ->
     lost = np.array([lost_branches[k][0] for k in one_branch], dtype=np.int64)
     by_branch, whole = _single(network, monitored, lost)
     kept = np.array(one_branch, dtype=np.int64)
-    left_out = [f"{outages[k].id}: splits the network" for k in kept[~whole]]
+    left_out = [outages[k].id for k in kept[~whole]]
     combined = []
     for k in sorted(set(range(len(outages))) - set(one_branch) - set(one_unit)):
         part = _combine(grid, network, monitored, k, lost_branches[k], lost_units[k])
         if part is None:
-            left_out.append(f"{outages[k].id}: splits the network")
+            left_out.append(outages[k].id)
         else:
             combined.append(part)
     any_unit = any(len(rows) for rows in lost_units)

@@ -89,6 +89,13 @@ def dc_line_ratings(grid: Grid) -> Floats:
     return limit
 
 
+def notes_of(left_out: Sequence[str]) -> tuple[str, ...]:
+    """What a reader must know of the outages that split the network."""
+    if not left_out:
+        return ()
+    return (f"outages left out, each splits the network: {', '.join(left_out)}",)
+
+
 def unchecked_ac(count: int) -> dict[str, object]:
     """The interval columns of a dispatch that no AC power flow has looked at."""
     names = (

@@ -50,7 +50,7 @@ def test_the_published_objective_of_case24_with_37_outages():
     result = solve_lascopf(request(grid, outages=outages_of(grid)))
     assert result.status == "optimal"
     assert result.objective == pytest.approx(58_448.6388, abs=5e-5)
-    assert result.notes == ("outage left out: branch-11: splits the network",)
+    assert result.notes == ("outages left out, each splits the network: branch-11",)
 
 
 @pytest.mark.parametrize(
