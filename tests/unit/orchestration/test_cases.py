@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandapower
 import pytest
 
 from data_engineering.model.errors import BadInput
@@ -13,6 +14,7 @@ from data_engineering.orchestration.cases import load_case
 from data_engineering.settings import Settings
 from data_engineering.transformation.grid_document import grid_to_document
 from data_engineering.transformation.matpower_write import grid_to_matpower
+from data_engineering.transformation.pandapower_nets import grid_to_pandapower
 from tests.rts_day import rts_grid
 from tests.unit.transformation.equal_grids import assert_same_grid
 
@@ -35,8 +37,12 @@ def test_the_same_grid_from_every_form(tmp_path):
     grid = rts_grid()
     (tmp_path / "rts_gmlc.m").write_text(grid_to_matpower(grid))
     (tmp_path / "rts.json").write_text(json.dumps(grid_to_document(grid)))
-    for name in ("rts_gmlc.m", "rts.json"):
-        assert_same_grid(load(tmp_path / name).grid, grid)
+    pandapower.to_json(grid_to_pandapower(grid), str(tmp_path / "rts_gmlc.json"))
+    kinds = {"rts_gmlc.m": "matpower", "rts.json": "system_data", "rts_gmlc.json": "pandapower"}
+    for name, kind in kinds.items():
+        loaded = load(tmp_path / name)
+        assert loaded.kind == kind
+        assert_same_grid(loaded.grid, grid)
 
 
 def test_a_file_of_ones_own_may_not_have_negative_reactances(tmp_path):
