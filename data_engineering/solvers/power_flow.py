@@ -20,8 +20,6 @@ MAX_ITERATIONS = 30
 MAX_SWITCHES = 20
 HOPELESS_PU = 1e8
 """A mismatch from which no step comes back."""
-SHORTEST_STEP = 1e-3
-"""Share of a Newton step below which damping does not go."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +42,6 @@ def newton(
     start: Complexes,
     angle_rows: Ints,
     vm_rows: Ints,
-    damped: bool = False,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Complexes, bool, int]:
     """Voltages at which the network takes `power` from the buses that do not hold their own.
@@ -55,7 +52,6 @@ def newton(
         start: first voltages; those of buses not in the rows stay.
         angle_rows: buses whose active power is given (all but the reference).
         vm_rows: buses whose reactive power is given.
-        damped: halve a step until the mismatch falls.
         max_iterations: greatest number of steps.
 
     Returns:
@@ -63,8 +59,10 @@ def newton(
     """
     angle, magnitude = np.angle(start), np.abs(start)
     voltage = start
-    current, wrong = _mismatch(admittance, power, voltage, angle_rows, vm_rows)
     for iteration in range(max_iterations + 1):
+        current = admittance @ voltage
+        mismatch = voltage * np.conj(current) - power
+        wrong = np.concatenate([mismatch.real[angle_rows], mismatch.imag[vm_rows]])
         largest = np.abs(wrong).max(initial=0.0)
         if largest < TOLERANCE_PU:
             return voltage, True, iteration
@@ -75,27 +73,10 @@ def newton(
             step = splu(jacobian).solve(wrong)
         except RuntimeError:  # SuperLU's word for a singular matrix
             break
-        before, length = np.linalg.norm(wrong), 1.0
-        while True:
-            new_angle, new_magnitude = angle.copy(), magnitude.copy()
-            new_angle[angle_rows] -= length * step[: len(angle_rows)]
-            new_magnitude[vm_rows] -= length * step[len(angle_rows) :]
-            voltage = new_magnitude * np.exp(1j * new_angle)
-            current, wrong = _mismatch(admittance, power, voltage, angle_rows, vm_rows)
-            if not damped or np.linalg.norm(wrong) < before or length < SHORTEST_STEP:
-                break
-            length /= 2.0
-        angle, magnitude = new_angle, new_magnitude
+        angle[angle_rows] -= step[: len(angle_rows)]
+        magnitude[vm_rows] -= step[len(angle_rows) :]
+        voltage = magnitude * np.exp(1j * angle)
     return voltage, False, iteration
-
-
-def _mismatch(
-    admittance: csr_matrix, power: Complexes, voltage: Complexes, angle_rows: Ints, vm_rows: Ints
-) -> tuple[Complexes, Floats]:
-    """Currents into the network, and the mismatches of the given powers."""
-    current = admittance @ voltage
-    excess = voltage * np.conj(current) - power
-    return current, np.concatenate([excess.real[angle_rows], excess.imag[vm_rows]])
 
 
 def _jacobian(

@@ -16,7 +16,7 @@ from data_engineering.solvers.power_flow_limits import within_limits
 from data_engineering.solvers.power_flow_network import Network
 from data_engineering.solvers.power_flow_scenarios import Scenarios, incidence, scenarios_of
 from data_engineering.solvers.power_flow_start import first_guess, follow
-from data_engineering.solvers.power_flow_sweep import sweep
+from data_engineering.solvers.power_flow_sweep import Swept, sweep
 
 HARD = 3
 """Times as many steps where no scenario has been solved yet."""
@@ -159,28 +159,55 @@ def _candidates(
     whole = ~network.islanded(scenarios)
     voltage = np.full(scenarios.power.shape, np.nan + 0j)
     iterations = np.zeros(len(scenarios), dtype=np.int64)
-    first = first_guess(scenarios) if start is None else start
-    rows = np.flatnonzero(whole)
-    for attempt in ("plain", "damped", "followed"):
-        if not len(rows):
-            break
-        if attempt == "followed":
-            if start is not None or len(rows) < whole.sum():
-                break  # others were solved from this start, so it is not what fails
-            first = follow(scenarios.subset(rows), network)
-        some_solved = len(rows) < whole.sum()
-        few = attempt == "plain" or some_solved
-        found = sweep(
-            scenarios.subset(rows),
-            _anchored(scenarios, first),
-            options.tolerance_pu / 10.0,
-            options.max_iterations * (1 if few else HARD),
-            damped=attempt != "plain",
-        )
-        voltage[rows[found.converged]] = found.voltage[found.converged]
-        iterations[rows] += found.iterations
-        rows = rows[~found.converged]
+    if whole.any():
+        some = scenarios.subset(np.flatnonzero(whole))
+        first = first_guess(scenarios) if start is None else start
+        found = _tried(some, options, first)
+        if start is None and not found.converged.any():
+            first = follow(some, network)
+            found = _tried(some, options, first)
+        if not found.converged.any():
+            found = _halved(some, options, first, found)
+        voltage[whole] = np.where(found.converged[:, None], found.voltage, np.nan)
+        iterations[whole] = found.iterations
     return voltage, iterations, whole
+
+
+def _tried(scenarios: Scenarios, options: BatchOptions, start: Complexes) -> Swept:
+    """Plain Newton for all, damped for those it does not solve."""
+    first, tolerance = _anchored(scenarios, start), options.tolerance_pu / 10.0
+    found = sweep(scenarios, first, tolerance, options.max_iterations)
+    left = np.flatnonzero(~found.converged)
+    if not len(left):
+        return found
+    steps = options.max_iterations * (1 if found.converged.any() else HARD)
+    again = sweep(scenarios.subset(left), first, tolerance, steps, damped=True)
+    voltage, converged = found.voltage.copy(), found.converged.copy()
+    voltage[left], converged[left] = again.voltage, again.converged
+    iterations = found.iterations.copy()
+    iterations[left] += again.iterations
+    return Swept(voltage, converged, iterations)
+
+
+def _halved(scenarios: Scenarios, options: BatchOptions, start: Complexes, found: Swept) -> Swept:
+    """Where not even the mean injections have a solution, those nearer to each other are tried."""
+    if len(scenarios) == 1:
+        return found
+    order = np.argsort(scenarios.power.real.sum(axis=1), kind="stable")
+    parts = []
+    for rows in np.array_split(order, 2):
+        half = scenarios.subset(rows)
+        tried = _tried(half, options, start)
+        if not tried.converged.any():
+            tried = _halved(half, options, start, tried)
+        parts.append(tried)
+    back = np.argsort(order)
+    return Swept(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])[back]
+            for name in ("voltage", "converged", "iterations")
+        )
+    )
 
 
 def _anchored(scenarios: Scenarios, start: Complexes) -> Complexes:
