@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services benchmark lint format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle benchmark lint format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ status: $(READY) ## how they are
 test: $(READY) ## all tests but those that need other servers
 	$(BIN)/pytest -m "not services and not benchmark"
 
+# The outside solvers have an environment of their own: the platform must not lean on them.
+.venv-oracle/.ready: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-oracle $(UV) sync --locked --quiet --group oracle --python $(PYTHON)
+	@touch $@
+
+test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
+	.venv-oracle/bin/pytest -m oracle
+
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
 
@@ -73,7 +81,7 @@ format: $(READY) ## put the code into ruff's form
 check: lint test ## everything that CI checks
 
 clean: ## remove the environment and caches
-	rm -rf .venv .venv-uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-uv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 clean-state: ## forget everything that the platform stored on this machine
 	@test ! -x $(BIN)/lascopf || $(BIN)/lascopf down
