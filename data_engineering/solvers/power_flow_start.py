@@ -48,28 +48,28 @@ def _reactive(grid: Grid) -> Grid:
 def follow(scenarios: Scenarios, network: Network) -> Complexes:
     """Voltages for the mean injections, reached by raising them from nothing step by step.
 
-    A step that Newton's method does not manage is halved. Where a solution ends
-    before all injections are there, the last one found is given and its share is logged.
+    A step that Newton's method does not manage is halved. Where the solutions end before all
+    injections are there, the last one found is given and its share is logged.
     """
     grid = scenarios.grid
     power = scenarios.power.mean(axis=0) / grid.base_mva
     held = scenarios.ever_held
     angle_rows = np.flatnonzero(scenarios.live & (np.arange(len(held)) != scenarios.reference))
     vm_rows = np.flatnonzero(scenarios.live & ~held)
-    voltage: Complexes = scenarios.set_point_pu[0].astype(np.complex128)
+    # Phase shifters drive flows without any injection.
+    angle = dc_network(_reactive(grid)).angles(np.zeros(len(held)))
+    voltage: Complexes = scenarios.set_point_pu[0] * np.exp(1j * angle)
+    found, solved, _ = newton(network.admittance, 0.0 * power, voltage, angle_rows, vm_rows)
     reached, step = 0.0, FIRST_STEP
-    solved = False
-    while reached < 1.0:
-        share = min(reached + step, 1.0) if solved else 0.0
-        found, solved_now, _ = newton(
-            network.admittance, share * power, voltage, angle_rows, vm_rows, max_iterations=STEPS
+    while solved and reached < 1.0 and step >= LAST_STEP:
+        share = min(reached + step, 1.0)
+        further, onwards, _ = newton(
+            network.admittance, share * power, found, angle_rows, vm_rows, max_iterations=STEPS
         )
-        if solved_now:
-            voltage, reached, solved = found, share, True
-            step *= 2.0
+        if onwards:
+            found, reached, step = further, share, 2.0 * step
         else:
             step /= 2.0
-        if step < LAST_STEP or not (solved or solved_now):
-            log.warning("%s: no solution beyond %.3f of the injections", grid.case_name, reached)
-            break
-    return voltage
+    if reached < 1.0:
+        log.warning("%s: no solution beyond %.3f of the injections", grid.case_name, reached)
+    return found if solved else voltage
