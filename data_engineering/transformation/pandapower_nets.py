@@ -22,8 +22,8 @@ from data_engineering.transformation.pandapower_read import (
     read_dc_lines,
     read_loads,
     read_storages,
-    tables_of,
 )
+from data_engineering.transformation.pandapower_tables import MALFORMED, tables_of
 from data_engineering.transformation.pandapower_units import (
     held_by_converters,
     read_units,
@@ -40,6 +40,8 @@ _SAME = 1e-9
 def net_from_json(text: str) -> Any:
     """The net that `pandapower.to_json` wrote.
 
+    pandapower imports the modules that such a text names, so it must come from a trusted hand.
+
     Raises:
         BadInput: the text is no net of pandapower.
     """
@@ -47,7 +49,7 @@ def net_from_json(text: str) -> Any:
 
     try:
         net = pandapower.from_json_string(text)
-    except (ValueError, KeyError, TypeError, AttributeError, UserWarning) as error:
+    except (*MALFORMED, ImportError, UserWarning) as error:
         raise BadInput("pandapower net", str(error), "write it with pandapower.to_json") from None
     if not isinstance(net, pandapower.pandapowerNet):
         raise BadInput("pandapower net", type(net).__name__, "write it with pandapower.to_json")
@@ -71,7 +73,10 @@ def grid_from_pandapower(net: Any, case_name: str) -> Grid:
     """
     if DOCUMENT not in net:
         return _plain(net, case_name, ours=False)
-    before = grid_from_document(json.loads(net[DOCUMENT]))
+    try:
+        before = grid_from_document(json.loads(net[DOCUMENT]))
+    except ValueError as error:
+        raise BadInput(f"net.{DOCUMENT}", str(error), f"delete net.{DOCUMENT}") from None
     written, rows = write_net(before)
     then, now = _plain(written, case_name, ours=True), _plain(net, case_name, ours=True)
     return _merged(now, then, before, rows)

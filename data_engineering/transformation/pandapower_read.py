@@ -1,15 +1,11 @@
-"""Standard elements of a pandapower net to the parts of a grid.
+"""Standard elements of a pandapower net to the parts of a grid, but for its units.
 
-Impedances, taps, shunts and the fusing of buses are pandapower's own (its conversion to pypower's
-tables), so that a power flow of the grid is that of the net. What pandapower adds, the star points
-of three-winding transformers and the open ends of lines, become buses.
+What pandapower adds, the star points of three-winding transformers and the open ends of lines,
+become buses.
 """
 
 from __future__ import annotations
 
-import warnings
-from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,141 +23,19 @@ from data_engineering.model.grid import (
     Ints,
     Loads,
     Storages,
-    Texts,
+)
+from data_engineering.transformation.pandapower_tables import (
+    UNLIMITED,
+    BranchColumns,
+    BusColumns,
+    Tables,
+    column,
+    flags,
+    names_of,
+    texts,
 )
 
-UNLIMITED = 99_999.0
-"""Ratings from here on, kA or MVA, are none; what pandapower's converters write for none."""
-_REFUSED = (
-    *("ward", "xward", "motor", "asymmetric_load", "asymmetric_sgen", "svc", "ssc", "tcsc", "vsc"),
-    *("bus_dc", "line_dc", "source_dc", "load_dc", "vsc_stacked", "vsc_bipolar"),
-)
-_VOLTAGE_DEPENDENT = ("const_z_p_percent", "const_i_p_percent", "const_z_q_percent")
 _SIDES = ("hv", "mv", "lv")
-_KIND, _GS, _BS, _BASE_KV = 1, 4, 5, 9
-_R, _X, _B, _TAP, _SHIFT, _STATUS = 2, 3, 4, 8, 9, 10
-_R_ASYM, _X_ASYM, _G, _G_ASYM, _B_ASYM = 21, 22, 23, 24, 25
-"""Columns of pandapower's pypower tables (pandapower.pypower.idx_bus, idx_brch)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """A net with its pypower tables.
-
-    Attributes:
-        net: pandapower's net, ours to change.
-        bus, branch: pypower's tables.
-        row: of pypower's bus table for each bus index of the net.
-    """
-
-    net: Any
-    bus: Floats
-    branch: Floats
-    row: Ints
-
-    def rows(self, buses: pd.Series) -> Ints:
-        """Rows of the buses that a column names."""
-        rows: Ints = self.row[buses.to_numpy(dtype=np.int64)]
-        return rows
-
-
-def tables_of(net: Any) -> Tables:
-    """The pypower tables of a net.
-
-    Raises:
-        BadInput: the net has elements that a grid cannot hold, or names an unknown bus.
-    """
-    from pandapower.auxiliary import _add_ppc_options
-    from pandapower.pd2ppc import _pd2ppc
-
-    _refuse(net)
-    net = deepcopy(net)
-    net["_options"] = {}
-    _add_ppc_options(
-        net,
-        calculate_voltage_angles=True,
-        trafo_model="t",
-        check_connectivity=False,
-        mode="pf",
-        switch_rx_ratio=2,
-        init_vm_pu="flat",
-        init_va_degree="flat",
-        enforce_p_lims=False,
-        enforce_q_lims=False,
-        recycle=None,
-        voltage_depend_loads=False,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandapower's, of columns that its own nets lack
-        tables, _ = _pd2ppc(net)
-    branch = np.real(tables["branch"]).astype(np.float64)
-    lookup = np.asarray(net["_pd2ppc_lookups"]["bus"], dtype=np.int64)
-    for row in np.flatnonzero((branch[:, _R_ASYM] != 0.0) | (branch[:, _X_ASYM] != 0.0))[:1]:
-        remedy = "give it the same impedance in both directions"
-        raise BadInput("net.impedance", f"row {row} of the branches", remedy)
-    return _without_merged(Tables(net, tables["bus"].real.astype(np.float64), branch, lookup))
-
-
-def _without_merged(tables: Tables) -> Tables:
-    """Without the rows of buses that closed switches joined to others."""
-    ends = tables.branch[:, :2].astype(np.int64)
-    kept = np.zeros(len(tables.bus), dtype=np.bool_)
-    kept[tables.row[tables.net.bus.index.to_numpy(dtype=np.int64)]] = True
-    kept[ends.ravel()] = True
-    place = np.cumsum(kept) - 1
-    branch = tables.branch.copy()
-    branch[:, :2] = place[ends]
-    row = np.where(tables.row >= 0, place[tables.row], -1)
-    return Tables(tables.net, tables.bus[kept], branch, row)
-
-
-def _refuse(net: Any) -> None:
-    for table in _REFUSED:
-        if table in net and len(net[table]):
-            remedy = "take them out or replace them by loads, shunts and generators"
-            raise BadInput(f"net.{table}", f"{len(net[table])} elements", remedy)
-    for column in (*_VOLTAGE_DEPENDENT, "const_i_q_percent"):
-        if column in net.load and (net.load[column] != 0.0).any():
-            first = net.load.index[net.load[column] != 0.0][0]
-            value = float(net.load.at[first, column])
-            raise BadInput(f"net.load {first}.{column}", value, "give loads of constant power")
-    known = set(net.bus.index)
-    ends = ("bus", "from_bus", "to_bus", "hv_bus", "mv_bus", "lv_bus")
-    tables = ("load", "gen", "sgen", "ext_grid", "shunt", "storage", "line", "trafo", "trafo3w")
-    for table in (*tables, "impedance", "dcline"):
-        for column in (name for name in ends if name in net[table]):
-            unknown = ~net[table][column].isin(known)
-            for first in net[table].index[unknown][:1]:
-                value = net[table].at[first, column]
-                raise BadInput(f"net.{table} {first}.{column}", str(value), "name a bus of net.bus")
-
-
-def column(frame: pd.DataFrame, name: str, default: float | Floats) -> Floats:
-    """A column of numbers; the default where it is missing."""
-    if name not in frame:
-        return np.array(np.broadcast_to(default, len(frame)), dtype=np.float64)
-    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
-    filled: Floats = np.where(np.isnan(values), default, values)
-    return filled
-
-
-def flags(frame: pd.DataFrame, name: str, default: bool) -> Flags:
-    """A column of truth values; the default where it is missing."""
-    if name not in frame:
-        return np.full(len(frame), default)
-    given = [default if pd.isna(each) else bool(each) for each in frame[name]]
-    return np.array(given, dtype=np.bool_)
-
-
-def texts(frame: pd.DataFrame, name: str, default: str = "") -> Texts:
-    """A column of texts; the default where it is missing."""
-    given = frame[name] if name in frame else [None] * len(frame)
-    return np.array([default if pd.isna(each) else str(each) for each in given], dtype=np.str_)
-
-
-def names_of(frame: pd.DataFrame, table: str) -> Texts:
-    """Ids of the elements of a table: `line-3`."""
-    return np.array([f"{table}-{index}" for index in frame.index], dtype=np.str_)
 
 
 def read_buses(tables: Tables, set_point: Floats, angle: Floats, held: Flags) -> Buses:
@@ -189,19 +63,19 @@ def read_buses(tables: Tables, set_point: Floats, angle: Floats, held: Flags) ->
     low, high = np.zeros(count), np.full(count, 2.0)
     low[real] = column(frame, "min_vm_pu", 0.0)[first[real]]
     high[real] = column(frame, "max_vm_pu", 2.0)[first[real]]
-    kind = tables.bus[:, _KIND].astype(np.int64)
+    kind = tables.bus[:, BusColumns.KIND].astype(np.int64)
     shunt = _line_shunts(tables)
     return Buses(
         id=ids.astype(np.str_),
         name=names.astype(np.str_),
         kind=np.where((kind == PQ) & held, PV, kind),
-        base_kv=tables.bus[:, _BASE_KV].copy(),
+        base_kv=tables.bus[:, BusColumns.BASE_KV].copy(),
         vm_pu=set_point,
         va_deg=angle,
         vm_min_pu=low,
         vm_max_pu=high,
-        gs_mw=tables.bus[:, _GS] + shunt.real * tables.net.sn_mva,
-        bs_mvar=tables.bus[:, _BS] + shunt.imag * tables.net.sn_mva,
+        gs_mw=tables.bus[:, BusColumns.GS] + shunt.real * tables.net.sn_mva,
+        bs_mvar=tables.bus[:, BusColumns.BS] + shunt.imag * tables.net.sn_mva,
         area=np.full(count, "1", dtype=np.str_),
         zone=zones.astype(np.str_),
         latitude_deg=np.full(count, np.nan),
@@ -221,10 +95,11 @@ def _line_shunts(tables: Tables) -> np.ndarray:
 
     Iron losses and leakage, and charging that differs between the ends.
     """
-    branch, on = tables.branch, tables.branch[:, _STATUS] > 0
-    ratio = np.where(branch[:, _TAP] == 0.0, 1.0, branch[:, _TAP])
-    near = 0.5 * branch[:, _G] / ratio**2 * on
-    far = 0.5 * (branch[:, _G] + branch[:, _G_ASYM] + 1j * branch[:, _B_ASYM]) * on
+    branch, of = tables.branch, BranchColumns
+    on = branch[:, of.STATUS] > 0
+    ratio = np.where(branch[:, of.TAP] == 0.0, 1.0, branch[:, of.TAP])
+    near = 0.5 * branch[:, of.G] / ratio**2 * on
+    far = 0.5 * (branch[:, of.G] + branch[:, of.G_ASYM] + 1j * branch[:, of.B_ASYM]) * on
     total = np.zeros(len(tables.bus), dtype=np.complex128)
     np.add.at(total, branch[:, 0].astype(np.int64), near)
     np.add.at(total, branch[:, 1].astype(np.int64), far)
@@ -254,17 +129,17 @@ def read_branches(tables: Tables) -> Branches:
         id=np.array(ids, dtype=np.str_),
         from_bus=branch[:, 0].astype(np.int64),
         to_bus=branch[:, 1].astype(np.int64),
-        r_pu=branch[:, _R].copy(),
-        x_pu=branch[:, _X].copy(),
-        b_pu=branch[:, _B].copy(),
-        tap=np.where(branch[:, _TAP] == 0.0, 1.0, branch[:, _TAP]),
-        shift_deg=branch[:, _SHIFT].copy(),
+        r_pu=branch[:, BranchColumns.R].copy(),
+        x_pu=branch[:, BranchColumns.X].copy(),
+        b_pu=branch[:, BranchColumns.B].copy(),
+        tap=np.where(branch[:, BranchColumns.TAP] == 0.0, 1.0, branch[:, BranchColumns.TAP]),
+        shift_deg=branch[:, BranchColumns.SHIFT].copy(),
         rate_a_mva=rating,
         rate_b_mva=rating.copy(),
         rate_c_mva=rating.copy(),
         angle_min_deg=np.full(count, -np.inf),
         angle_max_deg=np.full(count, np.inf),
-        in_service=branch[:, _STATUS] > 0,
+        in_service=branch[:, BranchColumns.STATUS] > 0,
         outages_per_year=np.zeros(count),
         outage_hours=np.zeros(count),
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Flags, Floats, Generators
-from data_engineering.transformation.pandapower_read import Tables, column, flags, names_of, texts
+from data_engineering.transformation.pandapower_tables import Tables, column, flags, names_of, texts
 
 UNLIMITED_MW = 1e6
 """Stands for the limits that an external grid does not give."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from data_engineering.model.grid import ISOLATED, PV, REF, Flags, Floats, Grid, Ints
-from data_engineering.transformation.pandapower_read import UNLIMITED
+from data_engineering.transformation.pandapower_tables import UNLIMITED
 
 FREQUENCY_HZ = 60.0
 Rows = dict[str, dict[str, int]]

@@ -230,9 +230,11 @@ def test_what_was_changed_in_the_net_counts():
             lambda net: pandapower.create_impedance(
                 net, 0, 1, 0.1, 0.1, 100, rtf_pu=0.2, xtf_pu=0.3
             ),
-            "same impedance in both directions",
+            "net.impedance 0: 'two impedances' .*both directions",
         ),
         (lambda net: net.load.__setitem__("bus", 99), "net.load 0.bus: '99' .*net.bus"),
+        (lambda net: net.line.pop("x_ohm_per_km"), "net.line: 'not whole'"),
+        (lambda net: net.line.pop("c_nf_per_km"), "pandapower net: .*c_nf_per_km.*diagnostic"),
     ],
 )
 def test_what_a_grid_cannot_hold_is_named(change, says):
