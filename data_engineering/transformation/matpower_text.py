@@ -117,7 +117,7 @@ def read_statements(
         match = statement.match(text, place)
         before = text[text.rfind("\n", 0, place) + 1 : place]
         place += len(struct) + 1
-        if match is None or "%" in before:
+        if match is None or "%" in before or re.search(r"[\w.]$", before):
             continue
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         if match.group(2):

@@ -23,6 +23,7 @@ from data_engineering.model.grid import (
     Ints,
     Loads,
     Storages,
+    Texts,
 )
 from data_engineering.transformation.pandapower_tables import (
     UNLIMITED,
@@ -51,10 +52,7 @@ def read_buses(tables: Tables, set_point: Floats, angle: Floats, held: Flags) ->
     first = np.full(count, -1)
     first[tables.rows(pd.Series(frame.index))[::-1]] = np.arange(len(frame))[::-1]
     real = first >= 0
-    ids = np.array([f"open-end-{row}" for row in range(count)], dtype="<U40")
-    for index, row in zip(tables.net.trafo3w.index, _stars(tables), strict=True):
-        ids[row] = f"trafo3w-{index}-star"
-    ids[real] = [str(index) for index in frame.index[first[real]]]
+    ids = _bus_ids(tables, first)
     names = ids.astype(object)
     given = texts(frame, "name")[first[real]]
     names[real] = np.where(given == "", ids[real], given)
@@ -66,7 +64,7 @@ def read_buses(tables: Tables, set_point: Floats, angle: Floats, held: Flags) ->
     kind = tables.bus[:, BusColumns.KIND].astype(np.int64)
     shunt = _line_shunts(tables)
     return Buses(
-        id=ids.astype(np.str_),
+        id=ids,
         name=names.astype(np.str_),
         kind=np.where((kind == PQ) & held, PV, kind),
         base_kv=tables.bus[:, BusColumns.BASE_KV].copy(),
@@ -81,6 +79,14 @@ def read_buses(tables: Tables, set_point: Floats, angle: Floats, held: Flags) ->
         latitude_deg=np.full(count, np.nan),
         longitude_deg=np.full(count, np.nan),
     )
+
+
+def _bus_ids(tables: Tables, first: Ints) -> Texts:
+    """Index of the first bus of the net in each row, or what pandapower added there."""
+    ids = np.array([f"open-end-{row}" for row in range(len(first))], dtype=object)
+    ids[_stars(tables)] = [f"trafo3w-{index}-star" for index in tables.net.trafo3w.index]
+    ids[first >= 0] = [str(index) for index in tables.net.bus.index[first[first >= 0]]]
+    return ids.astype(np.str_)
 
 
 def _stars(tables: Tables) -> Ints:

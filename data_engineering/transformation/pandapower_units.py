@@ -65,7 +65,6 @@ def read_units(tables: Tables, voltage: Floats, ours: bool) -> Generators:
     if not ours:
         frames += [_converters(tables, end) for end in ("from", "to")]
     units = pd.concat(frames, ignore_index=True)
-    count = len(units)
     points, costs, polynomial = _costs(net, units["id"].tolist())
     number = {name: units[name].to_numpy(dtype=np.float64) for name in units if name not in _TEXTS}
     bus = units["bus"].to_numpy(dtype=np.int64)
@@ -73,7 +72,6 @@ def read_units(tables: Tables, voltage: Floats, ours: bool) -> Generators:
         id=units["id"].to_numpy(dtype=np.str_),
         bus=bus,
         kind=units["kind"].to_numpy(dtype=np.str_),
-        fuel=np.full(count, "", dtype=np.str_),
         p_mw=number["p"],
         q_mvar=number["q"],
         vm_pu=np.where(units["holds"], number["vm"], voltage[bus]),
@@ -82,18 +80,26 @@ def read_units(tables: Tables, voltage: Floats, ours: bool) -> Generators:
         q_min_mvar=number["q_min"],
         q_max_mvar=number["q_max"],
         in_service=units["in_service"].to_numpy(dtype=np.bool_),
-        ramp_mw_per_min=np.full(count, np.inf),
-        min_up_h=np.zeros(count),
-        min_down_h=np.zeros(count),
-        start_after_h=np.zeros((count, 3)),
-        start_cost_usd=np.zeros((count, 3)),
         cost_mw=points,
         cost_usd_per_h=costs,
         cost_c2=polynomial[:, 0].copy(),
         cost_c1=polynomial[:, 1].copy(),
         cost_c0=polynomial[:, 2].copy(),
-        outage_rate=np.zeros(count),
+        **_not_given(len(units)),
     )
+
+
+def _not_given(count: int) -> dict[str, Any]:
+    """What a net does not say of units: no fuel, no limits in time, no start costs or outages."""
+    return {
+        "fuel": np.full(count, "", dtype=np.str_),
+        "ramp_mw_per_min": np.full(count, np.inf),
+        "min_up_h": np.zeros(count),
+        "min_down_h": np.zeros(count),
+        "start_after_h": np.zeros((count, 3)),
+        "start_cost_usd": np.zeros((count, 3)),
+        "outage_rate": np.zeros(count),
+    }
 
 
 _TEXTS = ("id", "kind", "bus", "holds", "in_service")

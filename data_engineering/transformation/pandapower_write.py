@@ -159,17 +159,7 @@ def _write_units(pandapower: Any, net: Any, grid: Grid) -> dict[str, int]:
     units = grid.generators
     outside, held = _holders(grid)
     rest = np.flatnonzero(~outside & ~held)
-    named = {}
-    for place, row in enumerate(np.flatnonzero(outside).tolist()):
-        pandapower.create_ext_grid(
-            net,
-            units.bus[row],
-            vm_pu=units.vm_pu[row],
-            va_degree=grid.buses.va_deg[units.bus[row]],
-            name=str(units.id[row]),
-            **_limits(units, row),
-        )
-        named[f"ext_grid-{place}"] = row
+    named = _write_outside(pandapower, net, grid, np.flatnonzero(outside))
     rows = np.flatnonzero(held)
     if len(rows):
         pandapower.create_gens(
@@ -197,6 +187,20 @@ def _write_units(pandapower: Any, net: Any, grid: Grid) -> dict[str, int]:
     named |= _named("gen", rows) | _named("sgen", rest)
     _write_costs(net, grid, named)
     return named
+
+
+def _write_outside(pandapower: Any, net: Any, grid: Grid, rows: Ints) -> dict[str, int]:
+    units = grid.generators
+    for row in rows.tolist():
+        pandapower.create_ext_grid(
+            net,
+            units.bus[row],
+            vm_pu=units.vm_pu[row],
+            va_degree=grid.buses.va_deg[units.bus[row]],
+            name=str(units.id[row]),
+            **_limits(units, row),
+        )
+    return _named("ext_grid", rows)
 
 
 def _limits(units: Any, rows: Any) -> dict[str, Any]:
