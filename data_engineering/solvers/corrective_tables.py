@@ -162,7 +162,7 @@ def _causes(chains: Chains, answer: Answer) -> pd.DataFrame:
         if abs(dual) <= PRICED or part.interval >= request.periods.reported:
             continue
         weight = demand[part.interval] / demand[part.interval].sum()
-        price = -dual * part.at_bus
+        price = dual * part.at_bus
         price -= price @ weight
         large = np.flatnonzero(np.abs(price) > CAUSE_USD_PER_MWH)
         frame = pd.DataFrame({"bus_id": request.grid.buses.id[large], "lmp_part": price[large]})
