@@ -15,7 +15,7 @@ import numpy as np
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Elements, Floats, Grid
-from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS
+from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS, no_elements
 
 FORMAT = 1
 
@@ -77,6 +77,8 @@ def _to_json(value: float | list[float]) -> Any:
 
 
 def _elements(kind: type[Elements], rows: list[dict[str, Any]], index: dict[str, int]) -> Any:
+    if not rows:
+        return no_elements(kind)
     hints = get_type_hints(kind)
     columns: dict[str, Any] = {}
     for field in fields(kind):

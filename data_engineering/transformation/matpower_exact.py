@@ -9,11 +9,9 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from data_engineering.model.grid import Grid, Ints, Texts
-from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS
+from data_engineering.transformation.grid_parts import BUS_FIELDS, DTYPES, PARTS, WIDE
 from data_engineering.transformation.matpower_columns import EXACT
 from data_engineering.transformation.matpower_text import Statements, Table, fault
-
-_WIDE = ("start_after_h", "start_cost_usd", "cost_mw", "cost_usd_per_h")
 
 
 def with_exact(grid: Grid, case: Statements, positions: Callable[[Table, str], Ints]) -> Grid:
@@ -41,7 +39,7 @@ def with_exact(grid: Grid, case: Statements, positions: Callable[[Table, str], I
                 columns[field.name] = np.array(_texts(case, name), dtype=np.str_)
             elif field.name in BUS_FIELDS:
                 columns[field.name] = positions(_numbers(case, name), "value")
-            elif part == "generators" and field.name in _WIDE:
+            elif part == "generators" and field.name in WIDE:
                 columns[field.name] = _numbers(case, name).values
             else:
                 values = _numbers(case, name).values.ravel()

@@ -58,6 +58,7 @@ def test_a_file_of_ones_own_may_not_have_negative_reactances(tmp_path):
         ({"loads": None}, "system_data: "),
         ({"loads": [7]}, "system_data: "),
         ({"loads": [{"id": "x"}]}, "system_data: 'bus'"),
+        ({"generators": [], "storages": [], "dc_lines": []}, "a load and no unit"),
         ({"base_mva": "a lot"}, "system_data: .*a lot"),
     ],
 )
