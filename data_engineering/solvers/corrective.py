@@ -150,48 +150,54 @@ def _grow(
     options, started = request.options, time.perf_counter()
     program = security_program(at_once, network, factors, directions)
     chains = Chains(program, states, request.grid.branches.rate_b_mva)
-    heat = Heat(chains)
-    tree = Tree(program, chains, heat, *_nothing(program))
+    tree = Tree(program, chains, Heat(chains), *_nothing(program))
     if options.restoration.weight > 0.0 and chains.steps:
+        # A chain that costs something is wanted even where the root's dispatch would do.
         for interval in range(request.periods.count):
             for number in range(len(states.outages)):
                 chains.add(interval, number)
     while True:
         left = options.time_limit_seconds - (time.perf_counter() - started)
-        answer = program.live.run(max(left, 0.1))
-        tree.answer, tree.status = answer, answer.status
-        if answer.status != "optimal":
+        tree.answer = program.live.run(max(left, 0.1))
+        tree.status = tree.answer.status
+        if tree.status != "optimal":
             return tree
-        tree.screened = screen(program, answer)
-        gap = curvature(program, answer)
-        chains_gap = chains.curvature(answer)
-        missing = float(gap.sum() + sum(each.sum() for each in chains_gap))
-        bound = answer.objective + program.constant_usd
-        elapsed = time.perf_counter() - started
-        injection = program.injection(answer)
-        # Prices belong to the rows that the answer knows, so slacks come before new rows.
-        added = add_slacks(program, answer)
-        found = _broken(tree, injection)
-        worst = max(tree.screened.worst_mw, found)
-        tree.history.append(Round(bound + missing, bound, worst, elapsed))
+        added = _round(tree, started)
+        last = tree.history[-1]
         if progress is not None:
             progress(
-                f"round {len(tree.history)}: {bound:,.2f} USD, {len(chains.chains)} chains, "
-                f"worst excess {worst:.3f} MW"
+                f"round {len(tree.history)}: {last.bound:,.2f} USD, {len(chains.chains)} chains, "
+                f"worst excess {last.violation_mw:.3f} MW"
             )
-        added |= add_limits(program, tree.screened)
-        added |= found > 0.0
-        if missing / max(abs(bound), 1.0) > options.tolerance / 4.0:
-            add_tangents(program, answer, gap)
-            chains.add_tangents(answer, chains_gap)
-            added = True
         if not added:
             return tree
         late = time.perf_counter() - started > options.time_limit_seconds
         if len(tree.history) >= MAX_ROUNDS or late:
-            log.warning("the rounds ended with limits broken by %.3f MW", worst)
+            log.warning("the rounds ended with limits broken by %.3f MW", last.violation_mw)
             tree.status = "feasible"
             return tree
+
+
+def _round(tree: Tree, started: float) -> bool:
+    """Screen an answer and add what it breaks; whether there was anything."""
+    program, chains, answer = tree.program, tree.chains, tree.answer
+    tree.screened, injection = screen(program, answer), program.injection(answer)
+    gap, chains_gap = curvature(program, answer), chains.curvature(answer)
+    missing = float(gap.sum() + sum(each.sum() for each in chains_gap))
+    bound = answer.objective + program.constant_usd
+    elapsed = time.perf_counter() - started
+    # Prices belong to the rows that the answer knows, so slacks come before new rows.
+    added = add_slacks(program, answer)
+    found = _broken(tree, injection)
+    added |= add_limits(program, tree.screened)
+    added |= found > 0.0
+    if missing / max(abs(bound), 1.0) > program.request.options.tolerance / 4.0:
+        add_tangents(program, answer, gap)
+        chains.add_tangents(answer, chains_gap)
+        added = True
+    worst = max(tree.screened.worst_mw, found)
+    tree.history.append(Round(bound + missing, bound, worst, elapsed))
+    return added
 
 
 def _nothing(program: SecurityProgram) -> tuple[Answer, Screened, list[Round], Status]:

@@ -98,65 +98,65 @@ class Chains:
 
     def add(self, interval: int, number: int) -> None:
         """A chain: columns, balances and ramps."""
-        program, live = self.program, self.program.live
-        request, resources = program.request, program.resources
-        state, units = self.states.outages[number], request.grid.generators
-        running = program.running(interval)
+        program, request = self.program, self.program.request
+        resources, units = program.resources, request.grid.generators
+        state, running = self.states.outages[number], program.running(interval)
+        lost = state.units[running[state.units]]
         running[state.units] = False
         part = np.flatnonzero(running)
         column, base = unit_columns(program)
-        root, bus = column[interval, part], units.bus[part]
-        low, high = self._bounds(interval, part)
-        islands, steps = resources_islands(program), self.steps
-        prices = request.options.penalties
-        hours = request.periods.hours
-        loaded = np.maximum(resources.demand_mw[interval], 0.0)
-        member = program.network.island
-        most: Floats = np.bincount(member, loaded, islands).astype(np.float64)
-        power, shed, spill = (
-            self._columns(steps, cost, least, top)
-            for cost, least, top in (
-                (0.0, low, high),
-                (prices.load_shed * hours, np.zeros(islands), most),
-                (prices.over_generation * hours, np.zeros(islands), np.full(islands, np.inf)),
-            )
-        )
-        lost = state.units[program.running(interval)[state.units]]
+        power, shed, spill = self._blocks(interval, part)
         thermal = np.full(len(units), -1)
         thermal[resources.thermal] = np.arange(len(resources.thermal))
-        thermal = thermal[part]
+        priced = (thermal[part] >= 0) & (request.options.restoration.weight > 0.0)
         chain = Chain(
             interval=interval,
             number=number,
             units=part,
-            root=root,
+            root=column[interval, part],
             power=power,
             lost=column[interval, lost],
             lost_bus=units.bus[lost],
             lost_base=base[lost],
             shed=shed,
             spill=spill,
-            thermal=thermal,
-            cost=add_costs(program, power[:, thermal >= 0], thermal[thermal >= 0])
-            if request.options.restoration.weight > 0.0
-            else np.zeros((steps, 0), dtype=np.int64),
+            thermal=thermal[part],
+            cost=add_costs(program, power[:, priced], thermal[part][priced]),
         )
-        for k in range(steps):
-            self._balance(chain, k, member[bus], islands)
-            before = power[k - 1] if k else root
-            reach = units.ramp_mw_per_min[part] * request.options.restoration.minutes
-            slow = np.flatnonzero(reach < high - low)
-            pair = csr_matrix(
-                (
-                    np.tile([1.0, -1.0], len(slow)),
-                    np.column_stack([power[k, slow], before[slow]]).ravel(),
-                    np.arange(0, 2 * len(slow) + 1, 2),
-                ),
-                (len(slow), live.columns),
-            )
-            live.add_rows(-reach[slow], reach[slow], pair)
+        self._balances(chain, program.network.island[units.bus[part]])
+        self._ramps(chain)
         self.place[interval, number] = len(self.chains)
         self.chains.append(chain)
+
+    def _blocks(self, interval: int, part: Ints) -> tuple[Ints, Ints, Ints]:
+        """Columns of outputs, shedding and spilling."""
+        program, request = self.program, self.program.request
+        prices, hours = request.options.penalties, request.periods.hours
+        islands = resources_islands(program)
+        loaded = np.maximum(program.resources.demand_mw[interval], 0.0)
+        most: Floats = np.bincount(program.network.island, loaded, islands).astype(np.float64)
+        none, endless = np.zeros(islands), np.full(islands, np.inf)
+        return (
+            self._columns(0.0, *self._bounds(interval, part)),
+            self._columns(prices.load_shed * hours, none, most),
+            self._columns(prices.over_generation * hours, none, endless),
+        )
+
+    def _ramps(self, chain: Chain) -> None:
+        """Changes from one interval to the next; where a unit's range is wider than its ramp."""
+        live, request = self.program.live, self.program.request
+        reach = request.grid.generators.ramp_mw_per_min[chain.units]
+        reach = reach * request.options.restoration.minutes
+        low, high = self._bounds(chain.interval, chain.units)
+        slow = np.flatnonzero(reach < high - low)
+        before = np.vstack([chain.root, chain.power[:-1]])[: self.steps, slow]
+        pairs = np.stack([chain.power[:, slow], before], axis=-1)
+        signs = np.broadcast_to([1.0, -1.0], pairs.shape).ravel()
+        count = pairs.size // 2
+        starts = np.arange(0, 2 * count + 1, 2)
+        entries = csr_matrix((signs, pairs.ravel(), starts), (count, live.columns))
+        most = np.tile(reach[slow], self.steps)
+        live.add_rows(-most, most, entries)
 
     def _bounds(self, interval: int, part: Ints) -> tuple[Floats, Floats]:
         """Outputs that units may have in a chain, above the minima where the root has them so."""
@@ -168,28 +168,29 @@ class Chains:
         high[resources.thermal] = resources.units.p_max_mw - resources.units.p_min_mw
         return low[part], high[part]
 
-    def _columns(self, steps: int, cost: float, low: Floats, high: Floats) -> Ints:
-        live, count = self.program.live, steps * len(low)
-        nothing = csc_matrix((live.rows, count))
+    def _columns(self, cost: float, low: Floats, high: Floats) -> Ints:
+        live, steps = self.program.live, self.steps
+        count = steps * len(low)
         added = live.add_columns(
-            np.full(count, cost), np.tile(low, steps), np.tile(high, steps), nothing
+            np.full(count, cost),
+            np.tile(low, steps),
+            np.tile(high, steps),
+            csc_matrix((live.rows, count)),
         )
         return added.reshape(steps, len(low))
 
-    def _balance(self, chain: Chain, k: int, island: Ints, islands: int) -> None:
-        """What the units change makes up for the lost ones, in each island."""
-        live, member = self.program.live, self.program.network.island
-        lost = member[chain.lost_bus]
-        each = np.arange(islands)
+    def _balances(self, chain: Chain, island: Ints) -> None:
+        """What the units change makes up for the lost ones, in each island and interval."""
+        live, islands = self.program.live, resources_islands(self.program)
+        lost, each = self.program.network.island[chain.lost_bus], np.arange(islands)
         rows = np.concatenate([island, island, lost, each, each])
-        where = np.concatenate(
-            [chain.power[k], chain.root, chain.lost, chain.shed[k], chain.spill[k]]
-        )
         signs = np.array([1.0, -1.0, -1.0, 1.0, -1.0])
         values = signs.repeat([len(island), len(island), len(lost), islands, islands])
         needed: Floats = np.bincount(lost, chain.lost_base, islands).astype(np.float64)
-        entries = coo_matrix((values, (rows, where)), (islands, live.columns)).tocsr()
-        live.add_rows(needed, needed, entries)
+        for power, shed, spill in zip(chain.power, chain.shed, chain.spill, strict=True):
+            where = np.concatenate([power, chain.root, chain.lost, shed, spill])
+            entries = coo_matrix((values, (rows, where)), (islands, live.columns)).tocsr()
+            live.add_rows(needed, needed, entries)
 
     def label(self, chain: Chain, step: int, second: int = NO_SECOND) -> str:
         """The contingency of the results: outage, minutes since, and what is lost next."""

@@ -24,6 +24,8 @@ def add_costs(program: SecurityProgram, power: Ints, which: Ints) -> Ints:
         power: columns of outputs above the minima, shape (K, u).
         which: the units among the committed ones, shape (u,).
     """
+    if not power.size:
+        return power
     live, units, quadratic = program.live, program.resources.units, program.resources.quadratic
     infinite = np.full(power.size, np.inf)
     price = np.full(power.size, share_of_interval(program))

@@ -39,20 +39,11 @@ def corrective_result(
     notes = (*result.notes, *_notes(chains))
     if not len(history) or answer.status != "optimal":
         return replace(result, notes=notes)
+    rows = _chain_rows(chains, heat, answer)
     tables = dict(result.tables)
-    rows = pd.DataFrame([*_limit_rows(chains, answer), *_heat_rows(heat, answer)])
-    if len(rows):
-        worst = rows.sort_values("violation_mw", ascending=False, kind="stable")
-        rows = worst.drop_duplicates(["time_interval", "contingency_id", "branch_id"]).sort_index()
-        tables["branch_flow_results"] = pd.concat(
-            [tables["branch_flow_results"], rows], ignore_index=True
-        )
-    causes = _causes(chains, answer)
-    if len(causes):
-        known = tables["price_causes"]
-        tables["price_causes"] = (
-            pd.concat([known, causes], ignore_index=True) if len(known) else causes
-        )
+    for name, more in (("branch_flow_results", rows), ("price_causes", _causes(chains, answer))):
+        both = [frame for frame in (tables[name], more) if len(frame)]
+        tables[name] = pd.concat(both, ignore_index=True) if both else tables[name]
     penalty, cost = _penalties(chains, heat, answer), _costs(chains, answer)
     reported = program.request.periods.reported
     intervals = tables["interval_results"].copy()
@@ -72,6 +63,15 @@ def corrective_result(
         residuals=residuals,
         notes=notes,
     )
+
+
+def _chain_rows(chains: Chains, heat: Heat, answer: Answer) -> pd.DataFrame:
+    """Rows of flows in chains; one for each flow, the worst where it has several limits."""
+    rows = pd.DataFrame([*_limit_rows(chains, answer), *_heat_rows(heat, answer)])
+    if not len(rows):
+        return rows
+    worst = rows.sort_values("violation_mw", ascending=False, kind="stable")
+    return worst.drop_duplicates(["time_interval", "contingency_id", "branch_id"]).sort_index()
 
 
 def _notes(chains: Chains) -> tuple[str, ...]:

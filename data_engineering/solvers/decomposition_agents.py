@@ -156,30 +156,27 @@ def partition(
     np.add.at(cost, curves.columns, curves.slope)
     seen = _seen(matrix, interval, count, movable)
     foreign = [beliefs for *_, beliefs in seen]
-    holder = np.repeat(np.arange(count), [len(beliefs) for beliefs in foreign])
-    column = np.concatenate(foreign)
-    links = Links(column, holder)
-    degree = np.bincount(links.column, minlength=recorded.columns)
-    # A fixed column is part of the bounds of its rows.
-    given = np.where(movable | ~np.isfinite(recorded.lower), 0.0, recorded.lower)
-    low, high = (
-        bound[kept_rows] - matrix @ given for bound in (recorded.row_lower, recorded.row_upper)
+    links = Links(
+        np.concatenate(foreign), np.repeat(np.arange(count), [len(beliefs) for beliefs in foreign])
     )
+    near = weight * np.bincount(links.column, minlength=recorded.columns)
+    # A fixed column is part of the bounds of its rows.
+    given = matrix @ np.where(movable | ~np.isfinite(recorded.lower), 0.0, recorded.lower)
     agents = []
     for agent, (mine, own, beliefs) in enumerate(seen):
-        columns = np.concatenate([own, beliefs])
-        here = np.zeros(len(beliefs))
+        columns, here = np.concatenate([own, beliefs]), np.zeros(len(beliefs))
+        rows = kept_rows[mine]
         agents.append(
             AgentProblem(
                 columns=columns,
-                rows=kept_rows[mine],
+                rows=rows,
                 links=np.flatnonzero(links.holder == agent),
                 own=len(own),
                 half=np.concatenate([half[own], here]),
-                weight=weight * np.concatenate([degree[own], here + 1.0]),
+                weight=np.concatenate([near[own], here + weight]),
                 matrix=matrix[mine][:, columns],
-                row_lower=low[mine],
-                row_upper=high[mine],
+                row_lower=recorded.row_lower[rows] - given[mine],
+                row_upper=recorded.row_upper[rows] - given[mine],
                 lower=recorded.lower[columns],
                 upper=recorded.upper[columns],
             )
