@@ -77,7 +77,7 @@ def _to_json(value: float | list[float]) -> Any:
 
 
 def _elements(kind: type[Elements], rows: list[dict[str, Any]], index: dict[str, int]) -> Any:
-    if not rows:
+    if len(rows) == 0:
         return no_elements(kind)
     hints = get_type_hints(kind)
     columns: dict[str, Any] = {}
