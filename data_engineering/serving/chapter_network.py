@@ -166,6 +166,11 @@ def _ac_chart(facts: Facts, rows: pd.DataFrame) -> Chart:
         "ac_min_voltage_pu": Column("Lowest voltage, p.u.", ".4f"),
         "ac_max_voltage_pu": Column("Highest voltage, p.u.", ".4f"),
         "ac_max_flow_difference_mw": Column("Greatest flow difference, MW", ",.1f"),
+        "outages_checked": Column("Outages checked", ",d"),
+        "outages_not_converged": Column("of these without solution", ",d"),
+        "outage_violations": Column("Out of limits after outages", ",d"),
+        "worst_outage_id": Column("Worst outage"),
+        "worst_outage_loading_percent": Column("Loading after it, %", ",.1f"),
     }
     table = text_table(rows, "AC power flow of each interval", columns)
     caption = "What the DC model does not know, interval by interval."

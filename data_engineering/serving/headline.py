@@ -116,7 +116,8 @@ def _slacks(facts: Facts) -> list[Finding]:
     rows, hours = facts.intervals, facts.hours
     if rows.empty:
         return []
-    overload = facts.flows.groupby("time_interval")["violation_mw"].sum()
+    intact = facts.flows["contingency_id"] == "base"
+    overload = facts.flows[intact].groupby("time_interval")["violation_mw"].sum()
     sums = {
         "load is not served": rows["load_shed_mw"],
         "power is spilled": rows["over_generation_mw"],
@@ -131,10 +132,30 @@ def _slacks(facts: Facts) -> list[Finding]:
     residual = float(rows["balance_residual_mw"].abs().max())
     text = f"The greatest imbalance of a bus is {residual:.1e} MW."
     balance = Finding("good" if residual < NEGLIGIBLE else "bad", text)
+    after = _after_outages(facts)
     if found:
-        return [*found, balance]
+        return [*found, *after, balance]
     nothing = "All load is served, all reserve is held, no rating is exceeded in the optimisation."
-    return [Finding("good", nothing), balance]
+    return [Finding("good", nothing), *after, balance]
+
+
+def _after_outages(facts: Facts) -> list[Finding]:
+    """Whether the dispatch is secure against the outages that it considered."""
+    count = facts.execution.get("outage_count")
+    if not count:
+        return []
+    rows = facts.flows[
+        (facts.flows["contingency_id"] != "base") & (facts.flows["violation_mw"] > NEGLIGIBLE)
+    ]
+    if rows.empty:
+        return [Finding("good", f"No flow exceeds its rating after any of {count} outages.")]
+    worst = rows.loc[rows["violation_mw"].idxmax()]
+    text = (
+        f"After {rows['contingency_id'].nunique()} of {count} outages flows would exceed ratings, "
+    )
+    text += f"by up to {worst['violation_mw']:,.1f} MW (branch {worst['branch_id']} after the loss "
+    text += f"of {worst['contingency_id']}); no dispatch avoids it at a lower cost."
+    return [Finding("warn", text)]
 
 
 def _alternating_current(facts: Facts) -> list[Finding]:
@@ -155,6 +176,15 @@ def _alternating_current(facts: Facts) -> list[Finding]:
         text += f"branches are above 100 % in {count} intervals."
         found.append(Finding("warn", text))
     outside = voltages_outside(facts)
+    checked = rows["outages_checked"].dropna()
+    if len(checked):
+        lost = int(rows["outages_not_converged"].fillna(0).sum())
+        broken = int(rows["outage_violations"].fillna(0).sum())
+        text = (
+            f"AC power flows after {int(checked.sum()):,d} outages: {broken:,d} flows and voltages "
+        )
+        text += f"out of limits, {lost:,d} without a solution."
+        found.append(Finding("warn" if broken or lost else "good", text))
     if outside:
         text = f"Voltages are outside their limits at {outside} buses in the AC power flow."
         found.append(Finding("warn", text))
