@@ -105,20 +105,24 @@ def test_the_solution_keeps_the_limits_and_balances(name):
 
 
 def test_prices_are_the_cost_of_one_more_megawatt():
-    """Central differences over 0.02 MW; curvature and Ipopt's tolerance leave less than 1e-3."""
+    """Central differences over 0.2 MW.
+
+    Ipopt's tolerance leaves 1e-4 USD/h in an objective, so 5e-4 in a difference, and 1e-4 of the
+    greatest price, 40 USD/MWh, in a price.
+    """
     grid = pglib_grid("case5_pjm")
     model = AcOpfModel(grid)
     p_mw, q_mvar = bus_loads(grid, grid.loads.p_mw, grid.loads.q_mvar)
     base = model.solve(p_mw, q_mvar)
     assert np.ptp(base.price) > 1.0  # a branch binds
-    step = 0.01
+    step = 0.1
     for bus in range(len(grid.buses)):
         at = np.zeros(len(grid.buses))
         at[bus] = step
         active = [model.solve(p_mw + sign * at, q_mvar).objective for sign in (1, -1)]
         reactive = [model.solve(p_mw, q_mvar + sign * at).objective for sign in (1, -1)]
-        assert np.diff(active)[0] / (-2 * step) == pytest.approx(base.price[bus], abs=1e-3)
-        assert np.diff(reactive)[0] / (-2 * step) == pytest.approx(base.price_q[bus], abs=1e-3)
+        assert np.diff(active)[0] / (-2 * step) == pytest.approx(base.price[bus], abs=5e-3)
+        assert np.diff(reactive)[0] / (-2 * step) == pytest.approx(base.price_q[bus], abs=5e-3)
 
 
 def test_shadow_prices_are_the_saving_by_one_more_mva():
