@@ -13,6 +13,7 @@ from data_engineering.cli.data_commands import lines
 from data_engineering.cli.errors import log_to_file
 from data_engineering.cli.output import Json, Output
 from data_engineering.model.errors import BadInput
+from data_engineering.model.problem import Decomposition, Options
 from data_engineering.model.time import parse_day
 from data_engineering.settings import get_settings
 
@@ -99,6 +100,15 @@ def solve(
     outages: Outages = None,
     out: Out = None,
     verify: Verify = True,
+    reactive_limits: Annotated[
+        bool, typer.Option("--reactive-limits", help="pf: units give up their voltage at a limit.")
+    ] = False,
+    distributed_slack: Annotated[
+        bool, typer.Option("--distributed-slack", help="pf: all units share what is missing.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes of the decomposed method.")
+    ] = 1,
     time_limit: Annotated[float, typer.Option(min=1.0, help="Seconds.")] = 300.0,
     json: Json = False,
 ) -> None:
@@ -120,7 +130,12 @@ def solve(
         commitment=commitment,
         outages=outages,
         verify=verify,
-        time_limit_seconds=time_limit,
+        options=Options(
+            time_limit_seconds=time_limit,
+            reactive_limits=reactive_limits,
+            distributed_slack=distributed_slack,
+            decomposition=Decomposition(workers=workers),
+        ),
     )
     with output.working(f"solving {name}"):
         facts = solve_case(wanted, out, output.progress)

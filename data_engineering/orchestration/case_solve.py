@@ -63,6 +63,7 @@ class Wanted:
         outages: none, n-1, n-1-units, or the path of a file; None: those of the case, else n-1
             for scopf and lascopf.
         verify: check dispatches by AC power flow, after outages too.
+        options: method, commitment and gap are set by the others.
     """
 
     case: str
@@ -73,7 +74,6 @@ class Wanted:
     commitment: str | None = None
     outages: str | None = None
     verify: bool = True
-    time_limit_seconds: float = 300.0
     options: Options = field(default_factory=Options)
 
 
@@ -125,7 +125,6 @@ def _request(
         method=method,
         commitment="given" if given else choice,  # type: ignore[arg-type]
         relative_gap=settings.commitment_gap,
-        time_limit_seconds=wanted.time_limit_seconds,
     )
     outages = _outages(wanted, loaded)
     request = SolveRequest(wanted.kind, grid, periods, outages, options)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
+from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import ISOLATED, REF, Floats, Grid, Ints
 
 ISLANDING = 1e-8
@@ -119,9 +120,17 @@ class DcNetwork:
 
 
 def dc_network(grid: Grid) -> DcNetwork:
-    """The DC model of a grid's branches in service."""
+    """The DC model of a grid's branches in service.
+
+    Raises:
+        BadInput: a branch in service has no reactance, which the DC model divides by.
+    """
     branches = grid.branches
-    slope = branches.in_service * grid.base_mva / (branches.x_pu * branches.tap)
+    for row in np.flatnonzero(branches.in_service & (branches.x_pu == 0.0))[:1]:
+        name, remedy = branches.id[row], "give a reactance, or solve the AC power flow or AC-OPF"
+        raise BadInput(f"branches {name}.x_pu", 0.0, remedy)
+    reactance = np.where(branches.in_service, branches.x_pu * branches.tap, 1.0)
+    slope = branches.in_service * grid.base_mva / reactance
     island = islands(grid)
     return DcNetwork(
         from_bus=branches.from_bus,

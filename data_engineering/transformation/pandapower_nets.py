@@ -7,6 +7,7 @@ still as it was written from the document, and each value that was changed since
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -37,16 +38,25 @@ _SAME = 1e-9
 """Relative change below which a number is as it was written: conversions and JSON round."""
 
 
+_MODULE = re.compile(r'_module\\*"\s*:\s*\\*"([^"\\]*)')
+"""Modules that a net names, in tables that are texts within the text too."""
+_TRUSTED = ("pandapower", "pandas", "numpy", "builtins", "shapely", "networkx")
+
+
 def net_from_json(text: str) -> Any:
     """The net that `pandapower.to_json` wrote.
 
-    pandapower imports the modules that such a text names, so it must come from a trusted hand.
+    pandapower imports whatever modules such a text names; only those of nets and their tables are
+    let through.
 
     Raises:
-        BadInput: the text is no net of pandapower.
+        BadInput: the text is no net of pandapower, or it names another module.
     """
     import pandapower
 
+    for name in sorted(set(_MODULE.findall(text))):
+        if name.partition(".")[0] not in _TRUSTED:
+            raise BadInput("pandapower net: _module", name, "keep nets, tables and arrays only")
     try:
         net = pandapower.from_json_string(text)
     except (*MALFORMED, ImportError, UserWarning) as error:
