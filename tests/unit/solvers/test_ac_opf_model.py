@@ -189,6 +189,21 @@ def test_an_optimum_as_start_gives_the_same_in_fewer_iterations():
     assert warm.iterations < 0.6 * cold.iterations
 
 
+def test_limits_that_were_left_out_count_when_they_are_broken():
+    """At a third of its load nothing of the case is near a limit; at full load ratings bind."""
+    grid = pglib_grid("case118_ieee__sad")
+    model = AcOpfModel(grid)
+    p_mw, q_mvar = bus_loads(grid, grid.loads.p_mw, grid.loads.q_mvar)
+    for share in (0.33, 0.34, 0.7, 1.0, 0.95, 1.0):
+        again = model.solve(share * p_mw, share * q_mvar)
+        fresh = AcOpfModel(grid).solve(share * p_mw, share * q_mvar)
+        assert again.objective == pytest.approx(fresh.objective, rel=EXACT)
+        np.testing.assert_allclose(again.price, fresh.price, rtol=1e-3)
+        flows = np.maximum(*(np.abs(flow) for flow in branch_flows(grid, again.voltage)))
+        assert (flows <= grid.branches.rate_a_mva + 1e-3).all()
+    assert again.shadow.max() > 0.1
+
+
 def test_a_piecewise_cost_that_bends_is_met_at_its_corner():
     """Without losses and charging, 100 MW: the cheap unit to its bend at 50 MW, then the other."""
     grid = triangle(rating=1_000.0)
