@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_matrix, csc_matrix
 
-from data_engineering.model.grid import Floats, Ints
+from data_engineering.model.grid import Ints
 from data_engineering.solvers.ac_opf_layout import (
     Layout,
     Side,
@@ -50,7 +50,7 @@ def functions(layout: Layout) -> Functions:
     gradient[_list(layout.p_columns)] = 2 * c2 * power + c1
     gradient[curves] = layout.grid.base_mva
     local = Local(layout, x, p[2 * units + 1 :])
-    g, jacobian = _rows(layout, x, local), _jacobian(layout, x, local)
+    g, jacobian = _rows(layout, x, local), _jacobian(layout, local)
     lam_f, lam_g = casadi.MX.sym("lam_f"), casadi.MX.sym("lam_g", layout.height)
     hessian = _hessian(layout, local, 2 * lam_f * c2, lam_g)
     return Functions(
@@ -62,7 +62,7 @@ def functions(layout: Layout) -> Functions:
 
 
 class Local:
-    """Symbolic vectors over the branches at a point."""
+    """Symbolic vectors at a point: over all branches, and in `sides` over those with a row."""
 
     def __init__(self, layout: Layout, x: Any, status: Any) -> None:
         import casadi
@@ -75,29 +75,30 @@ class Local:
         self.vm = vm
         self.cos, self.sin = casadi.cos(difference), casadi.sin(difference)
         self.voltage = (vm[start], vm[end])
-        self.sides = [
-            Limit(side, branches.rate_a_mva / layout.grid.base_mva, self, *voltages)
-            for side, voltages in zip(layout.sides, (self.voltage, self.voltage[::-1]), strict=True)
-        ]
+        self.sides = [Limit(layout, number, self) for number in range(2)]
 
 
 class Limit:
-    """Squared apparent power over the squared rating at one end of every branch.
+    """Squared apparent power over the squared rating, at one end of the branches with a row.
 
     It is `own^2 l`, where `l = A own^2 + B other^2 + 2 own other e` is the squared current and
     `e = Re(k exp(j d))`, `k` the one admittance times the conjugate of the other.
     """
 
-    def __init__(self, side: Side, rate: Floats, at: Local, own: Any, other: Any) -> None:
+    def __init__(self, layout: Layout, number: int, at: Local) -> None:
+        rows, side = layout.limited, layout.sides[number]
+        chosen = _list(rows)
+        own, other = at.voltage[number][chosen], at.voltage[1 - number][chosen]
+        cos, sin = at.cos[chosen], at.sin[chosen]
         self.own, self.other = own, other
-        # An unlimited branch has no row; its weight only has to be a number.
-        self.weight = at.status * np.where(np.isfinite(rate), rate, 1.0) ** -2.0
-        self.own_square = np.abs(side.own) ** 2
-        self.other_square = np.abs(side.other) ** 2
-        first, second = (side.own, side.other) if at.voltage[0] is own else (side.other, side.own)
-        k = first * second.conj()
-        self.along = k.real * at.cos - k.imag * at.sin
-        self.across = -(k.real * at.sin + k.imag * at.cos)
+        rate = layout.grid.branches.rate_a_mva[rows] / layout.grid.base_mva
+        self.weight = at.status[chosen] * rate**-2.0
+        self.own_square = np.abs(side.own[rows]) ** 2
+        self.other_square = np.abs(side.other[rows]) ** 2
+        at_start, at_end = (side.own, side.other) if number == 0 else (side.other, side.own)
+        k = (at_start * at_end.conj())[rows]
+        self.along = k.real * cos - k.imag * sin
+        self.across = -(k.real * sin + k.imag * cos)
         self.current = (
             self.own_square * own**2 + self.other_square * other**2 + 2 * own * other * self.along
         )
@@ -118,18 +119,18 @@ class Limit:
             square * self.by_other,
         )
 
-    def hessian(self, multiplier: Any) -> dict[str, Any]:
-        """Second derivatives times a multiplier; d angle, m own, o other voltage."""
+    def curvature(self, multiplier: Any) -> list[Any]:
+        """Second derivatives times a multiplier, in the order of `_add_curvature`."""
         weight = multiplier * self.weight
         square, twice = weight * self.own**2, 2 * weight * self.own
-        return {
-            "dd": -2 * square * self.own * self.other * self.along,
-            "dm": 2 * square * self.other * self.across + twice * self.by_angle,
-            "do": 2 * square * self.own * self.across,
-            "mm": 2 * (square * self.own_square + weight * self.current + twice * self.by_own),
-            "mo": 2 * square * self.along + twice * self.by_other,
-            "oo": 2 * square * self.other_square,
-        }
+        return [
+            -2 * square * self.own * self.other * self.along,
+            2 * square * self.other * self.across + twice * self.by_angle,
+            2 * square * self.own * self.across,
+            2 * (square * self.own_square + weight * self.current + twice * self.by_own),
+            2 * square * self.along + twice * self.by_other,
+            2 * square * self.other_square,
+        ]
 
 
 @dataclass
@@ -176,34 +177,42 @@ def _rows(layout: Layout, x: Any, at: Local) -> Any:
     z = casadi.vertcat(at.status * start**2, at.status * end**2, product * at.cos, product * at.sin)
     taken = casadi.DM(flow_map(layout)) @ z + casadi.DM(shunt_map(layout)) @ at.vm**2
     linear = casadi.DM(linear_map(layout)) @ x
-    limited = _list(layout.limited)
     return casadi.vertcat(
         linear[: layout.balances] - taken,
-        *[side.value()[limited] for side in at.sides],
+        *[side.value() for side in at.sides],
         linear[layout.first_pair :],
     )
 
 
-def _jacobian(layout: Layout, x: Any, at: Local) -> Any:
+def _jacobian(layout: Layout, at: Local) -> Any:
     """Derivatives of all rows.
 
-    Sources: u, w, Vf, Vt, u/Vf, w/Vf, u/Vt, w/Vt of every branch, the gradients of both limits by
-    (d, own, other), the magnitudes, and the number 1.
+    Sources: u, w, Vf, Vt, u/Vf, w/Vf, u/Vt, w/Vt of every branch, the magnitudes, the number 1,
+    and the gradients of both limits by (d, own, other).
     """
     import casadi
 
     (start, end), s = at.voltage, at.status
-    u, w = s * start * end * at.cos, s * start * end * at.sin
-    by_start, by_end = (
-        (s * end * at.cos, s * end * at.sin),
-        (s * start * at.cos, s * start * at.sin),
-    )
-    gradients = [part for side in at.sides for part in side.gradient()]
+    along_start, across_start = s * start * at.cos, s * start * at.sin
+    along_end, across_end = s * end * at.cos, s * end * at.sin
     values = casadi.vertcat(
-        u, w, s * start, s * end, *by_start, *by_end, *gradients, at.vm, casadi.MX(1.0)
+        *(start * along_end, start * across_end, s * start, s * end),
+        *(along_end, across_end, along_start, across_start),
+        *(at.vm, casadi.MX(1.0)),
+        *[part for side in at.sides for part in side.gradient()],
     )
-    count = len(layout.grid.branches)
     entries = SparseMap((layout.height, layout.width))
+    _add_flows(layout, entries)
+    first = 8 * len(layout.grid.branches)
+    shunts, linear = shunt_map(layout).tocoo(), linear_map(layout).tocoo()
+    entries.add(shunts.row, shunts.col + layout.buses, first + shunts.col, -2.0 * shunts.data)
+    entries.add(linear.row, linear.col, first + layout.buses, linear.data)
+    _add_limits(layout, entries, first + layout.buses + 1)
+    return entries.matrix(values)
+
+
+def _add_flows(layout: Layout, entries: SparseMap) -> None:
+    count = len(layout.grid.branches)
     flows = flow_map(layout).tocoo()
     branch, term = flows.col % count, flows.col // count
     from_bus, to_bus = layout.grid.branches.from_bus[branch], layout.grid.branches.to_bus[branch]
@@ -224,84 +233,83 @@ def _jacobian(layout: Layout, x: Any, at: Local) -> Any:
     ):
         source, factor = derivative[:, k, 0], derivative[:, k, 1]
         entries.add(flows.row, columns, source * count + branch, -sign * factor * flows.data)
-    _limit_entries(layout, entries, 8 * count)
-    shunts = shunt_map(layout).tocoo()
-    first = 14 * count
-    entries.add(shunts.row, shunts.col + layout.buses, first + shunts.col, -2.0 * shunts.data)
-    linear = linear_map(layout).tocoo()
-    entries.add(linear.row, linear.col, first + layout.buses, linear.data)
-    return entries.matrix(values)
 
 
-def _limit_entries(layout: Layout, entries: SparseMap, first: int) -> None:
-    count, branches = len(layout.grid.branches), layout.grid.branches
-    limited = layout.limited
+def _add_limits(layout: Layout, entries: SparseMap, first: int) -> None:
+    branches, limited = layout.grid.branches, layout.limited
+    number = np.arange(len(limited))
     start, end = branches.from_bus[limited], branches.to_bus[limited]
-    for number, side in enumerate(layout.sides):
-        rows = layout.balances + number * len(limited) + np.arange(len(limited))
-        source = first + 3 * number * count + limited
+    for which, side in enumerate(layout.sides):
+        rows = layout.balances + which * len(limited) + number
+        source = first + 3 * which * len(limited) + number
         entries.add(rows, start, source, 1.0)
         entries.add(rows, end, source, -1.0)
-        entries.add(rows, side.own_bus[limited] + layout.buses, source + count, 1.0)
-        entries.add(rows, side.other_bus[limited] + layout.buses, source + 2 * count, 1.0)
+        for k, bus in enumerate((side.own_bus, side.other_bus), start=1):
+            entries.add(rows, bus[limited] + layout.buses, source + k * len(limited), 1.0)
 
 
 def _hessian(layout: Layout, at: Local, unit: Any, lam_g: Any) -> Any:
     """Upper triangle of the Lagrangian's second derivatives; `unit` those of the units' cost."""
     import casadi
 
-    count = len(layout.grid.branches)
+    count, limited = len(layout.grid.branches), len(layout.limited)
     balance = -lam_g[: layout.balances]
     kappa = casadi.DM(flow_map(layout).T.tocsc()) @ balance
     ka, kb, ku, kw = (kappa[k * count : (k + 1) * count] for k in range(4))
     along, across = ku * at.cos + kw * at.sin, kw * at.cos - ku * at.sin
     (start, end), s = at.voltage, at.status
-    total = {
-        "dd": -s * start * end * along,
-        "df": s * end * across,
-        "dt": s * start * across,
-        "ff": 2 * s * ka,
-        "ft": s * along,
-        "tt": 2 * s * kb,
-    }
-    names = (("d", "f", "t"), ("d", "t", "f"))
-    for number, side in enumerate(at.sides):
-        multiplier = casadi.MX(count, 1)
-        first = layout.balances + number * len(layout.limited)
-        multiplier[_list(layout.limited)] = lam_g[first : first + len(layout.limited)]
-        rename = dict(zip("dmo", names[number], strict=True))
-        for pair, part in side.hessian(casadi.densify(multiplier)).items():
-            key = "".join(sorted(rename[letter] for letter in pair))
-            total[key] = total[key] + part
+    flows = [
+        -s * start * end * along,
+        s * end * across,
+        s * start * across,
+        2 * s * ka,
+        s * along,
+        2 * s * kb,
+    ]
+    limits = []
+    for which, side in enumerate(at.sides):
+        first = layout.balances + which * limited
+        limits += side.curvature(lam_g[first : first + limited])
     shunt = 2 * (casadi.DM(shunt_map(layout).T.tocsc()) @ balance)
-    order = ("dd", "df", "dt", "ff", "ft", "tt")
-    values = casadi.vertcat(*[total[key] for key in order], shunt, unit)
-    return _hessian_map(layout).matrix(values)
+    return _hessian_map(layout).matrix(casadi.vertcat(*flows, shunt, unit, *limits))
 
 
 def _hessian_map(layout: Layout) -> SparseMap:
-    count, buses = len(layout.grid.branches), layout.buses
-    start, end = layout.grid.branches.from_bus, layout.grid.branches.to_bus
-    kept = np.flatnonzero(layout.usable)
-    start, end = start[kept], end[kept]
-    f, t = start + buses, end + buses
+    count, buses, limited = len(layout.grid.branches), layout.buses, layout.limited
     entries = SparseMap((layout.width, layout.width))
+    kept = np.flatnonzero(layout.usable)
+    _add_curvature(layout, entries, layout.sides[0], kept, kept + count * np.arange(6)[:, None])
+    first = 6 * count
+    bus, columns = np.arange(buses), layout.p_columns
+    entries.add(bus + buses, bus + buses, first + bus, 1.0)
+    first += buses
+    entries.add(columns, columns, first + np.arange(len(columns)), 1.0)
+    first += len(columns)
+    for side in layout.sides:
+        sources = first + np.arange(6 * len(limited)).reshape(6, -1)
+        _add_curvature(layout, entries, side, limited, sources)
+        first += 6 * len(limited)
+    return entries
+
+
+def _add_curvature(
+    layout: Layout, entries: SparseMap, side: Side, branches: Ints, sources: Ints
+) -> None:
+    """Second derivatives of branches by (d, d), (d, own), (d, other), (own, own), ..., in rows."""
+    start = layout.grid.branches.from_bus[branches]
+    end = layout.grid.branches.to_bus[branches]
+    own, other = side.own_bus[branches] + layout.buses, side.other_bus[branches] + layout.buses
     for source, first, second, factor in (
         (0, start, start, 1.0),
         (0, end, end, 1.0),
         (0, start, end, -1.0),
-        (1, start, f, 1.0),
-        (1, end, f, -1.0),
-        (2, start, t, 1.0),
-        (2, end, t, -1.0),
-        (3, f, f, 1.0),
-        (4, f, t, 1.0),
-        (5, t, t, 1.0),
+        (1, start, own, 1.0),
+        (1, end, own, -1.0),
+        (2, start, other, 1.0),
+        (2, end, other, -1.0),
+        (3, own, own, 1.0),
+        (4, own, other, 1.0),
+        (5, other, other, 1.0),
     ):
         low, high = np.minimum(first, second), np.maximum(first, second)
-        entries.add(low, high, source * count + kept, factor)
-    bus = np.arange(buses)
-    entries.add(bus + buses, bus + buses, 6 * count + bus, 1.0)
-    columns = layout.p_columns
-    entries.add(columns, columns, 6 * count + buses + np.arange(len(columns)), 1.0)
-    return entries
+        entries.add(low, high, sources[source], factor)
