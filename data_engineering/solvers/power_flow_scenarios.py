@@ -7,6 +7,7 @@ scenario the first bus that holds its voltage takes its place, as MATPOWER's `bu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -14,6 +15,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import ISOLATED, PV, REF, Flags, Floats, Grid, Ints
 from data_engineering.solvers.matrices import Complexes
+
+Column = TypeVar("Column", Floats, Flags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,44 +121,44 @@ def scenarios_of(
     Raises:
         BadInput: the arrays have different numbers of scenarios or wrong lengths.
     """
-    units, lines, loads = grid.generators, grid.dc_lines, grid.loads
+    units, live = grid.generators, grid.buses.kind != ISOLATED
     count = _count(load_p_mw, load_q_mvar, branch_status, generator_p_mw, generator_status,
                    generator_vm_pu, dc_flow_mw, store_p_mw)  # fmt: skip
-    live = grid.buses.kind != ISOLATED
-    unit_on = _rows("generator_status", generator_status, units.in_service, count)
-    unit_on = unit_on & live[units.bus]
-    unit_mw = _rows("generator_p_mw", generator_p_mw, units.p_mw, count) * unit_on
-    reference = _reference(grid, unit_on.any(axis=0))
+    on = _rows("generator_status", generator_status, units.in_service) & live[units.bus]
+    unit_mw = _rows("generator_p_mw", generator_p_mw, units.p_mw) * on
+    reference = _reference(grid, on.any(axis=0))
     may_hold = np.isin(grid.buses.kind, (PV, REF))
     may_hold[reference] = True
-    holds = unit_on & may_hold[units.bus]
-    at_bus = incidence(units.bus, len(grid.buses))
+    holds, at_bus = on & may_hold[units.bus], incidence(units.bus, len(grid.buses))
     held = (holds @ at_bus) > 0
     held[:, reference] = True
-    fixed_mvar = np.where(unit_on & ~holds, units.q_mvar, 0.0)
-    dc = _rows("dc_flow_mw", dc_flow_mw, lines.p_mw * lines.in_service, count)
-    store = _rows("store_p_mw", store_p_mw, np.zeros(len(grid.storages)), count)
-    load_p = _rows("load_p_mw", load_p_mw, loads.p_mw, count) * loads.in_service
-    load_q = _rows("load_q_mvar", load_q_mvar, loads.q_mvar, count) * loads.in_service
-    by_load = incidence(loads.bus, len(grid.buses))
+    load = _demand(grid, load_p_mw, load_q_mvar)
     power = np.empty((count, len(grid.buses)), dtype=np.complex128)
-    power.real = unit_mw @ at_bus - load_p @ by_load + _store_and_dc(grid, store, dc)
-    power.imag = fixed_mvar @ at_bus - load_q @ by_load
+    power.real = unit_mw @ at_bus - load[0] + _store_and_dc(grid, store_p_mw, dc_flow_mw)
+    power.imag = np.where(on & ~holds, units.q_mvar, 0.0) @ at_bus - load[1]
     power[:, ~live] = 0.0
     ends = live[grid.branches.from_bus] & live[grid.branches.to_bus]
     return Scenarios(
         grid=grid,
         power=power,
-        branch_on=ends & _rows("branch_status", branch_status, grid.branches.in_service, count),
-        unit_on=unit_on,
+        branch_on=ends & _rows("branch_status", branch_status, grid.branches.in_service),
+        unit_on=on,
         unit_mw=unit_mw,
         held=held,
-        set_point_pu=_set_points(grid, generator_vm_pu, unit_on, may_hold, reference, count),
+        set_point_pu=_set_points(grid, generator_vm_pu, on, may_hold, reference),
         reference=reference,
         angle_deg=float(grid.buses.va_deg[reference]),
         capability_mw=_capability(grid, holds.any(axis=0)) if distributed_slack else None,
         live=live,
     )
+
+
+def _demand(grid: Grid, p_mw: Floats, q_mvar: Floats) -> tuple[Floats, Floats]:
+    """Demand of the loads in service at each bus, shape (S or 1, buses), MW and Mvar."""
+    loads, at_bus = grid.loads, incidence(grid.loads.bus, len(grid.buses))
+    active: Floats = (_rows("load_p_mw", p_mw, loads.p_mw) * loads.in_service) @ at_bus
+    reactive: Floats = (_rows("load_q_mvar", q_mvar, loads.q_mvar) * loads.in_service) @ at_bus
+    return active, reactive
 
 
 def _capability(grid: Grid, holds: Flags) -> Floats:
@@ -175,9 +178,9 @@ def _count(*given: Floats | Flags | None) -> int:
     return counts.pop() if counts else 1
 
 
-def _rows(field: str, given: Floats | Flags | None, default: Floats | Flags, count: int):  # type: ignore[no-untyped-def]
-    """An array of shape (S or 1, elements)."""
-    values = np.atleast_2d(default if given is None else given)
+def _rows(field: str, given: Column | None, default: Column) -> Column:
+    """An array of shape (S or 1, elements) of the default's type."""
+    values = np.atleast_2d(default if given is None else given).astype(default.dtype, copy=False)
     if values.shape[1] != len(default):
         raise BadInput(field, values.shape, f"give {len(default)} columns, one for each element")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -201,11 +204,11 @@ def _reference(grid: Grid, running: Flags) -> int:
 
 
 def _set_points(
-    grid: Grid, given: Floats | None, unit_on: Flags, may_hold: Flags, reference: int, count: int
+    grid: Grid, given: Floats | None, unit_on: Flags, may_hold: Flags, reference: int
 ) -> Floats:
     """Of each bus the voltage of its first unit that runs in some scenario."""
     units = grid.generators
-    vm = _rows("generator_vm_pu", given, units.vm_pu, count)
+    vm = _rows("generator_vm_pu", given, units.vm_pu)
     set_point = np.ones((len(vm), len(grid.buses)))
     set_point[:, reference] = grid.buses.vm_pu[reference]
     used = np.flatnonzero(unit_on.any(axis=0) & may_hold[units.bus])[::-1]
@@ -213,9 +216,11 @@ def _set_points(
     return set_point
 
 
-def _store_and_dc(grid: Grid, store: Floats, flow: Floats) -> Floats:
+def _store_and_dc(grid: Grid, store_mw: Floats | None, flow_mw: Floats | None) -> Floats:
     """Net injections of stores and DC lines, shape (S or 1, buses), MW."""
     lines, count = grid.dc_lines, len(grid.buses)
+    flow = _rows("dc_flow_mw", flow_mw, lines.p_mw * lines.in_service)
+    store = _rows("store_p_mw", store_mw, np.zeros(len(grid.storages)))
     arriving = flow * (1.0 - lines.loss_share) - lines.loss_fixed_mw * lines.in_service
     leaving = flow @ incidence(lines.from_bus, count) - arriving @ incidence(lines.to_bus, count)
     net: Floats = store @ incidence(grid.storages.bus, count) - leaving

@@ -276,7 +276,7 @@ def test_bad_arrays_are_named(given, word):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.floats(0.2, 1.4), min_size=3, max_size=3), st.integers(0, 8))
+@given(st.lists(st.floats(0.2, 1.0), min_size=3, max_size=3), st.integers(0, 8))
 def test_any_load_and_outage_is_solved_as_by_our_newton(factors, lost):
     grid = case9()
     factor, status = np.array(factors), np.arange(9) != lost
