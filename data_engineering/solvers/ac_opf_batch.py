@@ -67,31 +67,32 @@ def solve_batch(
     Raises:
         BadInput: an array has another shape than it should, holds NaN, or limits of the grid cross.
     """
-    count = len(load_p_mw)
-    loads, branches, units = len(grid.loads), len(grid.branches), len(grid.generators)
-    _check("load_p_mw", load_p_mw, (count, loads))
-    _check("load_q_mvar", load_q_mvar, (count, loads))
-    if branch_status is not None:
-        _check("branch_status", branch_status, (count, branches))
-    if generator_cost is not None:
-        _check("generator_cost", generator_cost, (count, units, 3))
+    _check_shapes(grid, load_p_mw, load_q_mvar, branch_status, generator_cost)
     ready = AcOpfModel(grid) if model is None else model
     if start is None:
         own = ready.solve(*bus_loads(grid, grid.loads.p_mw, grid.loads.q_mvar))
         start = own if own.status == "optimal" else None
     demand_p, demand_q = bus_loads(grid, load_p_mw, load_q_mvar)
-    state = UnitState.of(grid)
-    found = [
-        ready.solve(
-            demand_p[s],
-            demand_q[s],
-            None if branch_status is None else branch_status[s],
-            start,
-            state if generator_cost is None else replace(state, cost=generator_cost[s]),
-        )
-        for s in range(count)
-    ]
+    found = []
+    for s in range(len(load_p_mw)):
+        status = None if branch_status is None else branch_status[s]
+        units = UnitState.of(grid)
+        if generator_cost is not None:
+            units = replace(units, cost=generator_cost[s])
+        found.append(ready.solve(demand_p[s], demand_q[s], status, start, units))
     return _stacked(grid, found)
+
+
+def _check_shapes(
+    grid: Grid, load_p_mw: Floats, load_q_mvar: Floats, status: Flags | None, cost: Floats | None
+) -> None:
+    count = len(load_p_mw)
+    _check("load_p_mw", load_p_mw, (count, len(grid.loads)))
+    _check("load_q_mvar", load_q_mvar, (count, len(grid.loads)))
+    if status is not None:
+        _check("branch_status", status, (count, len(grid.branches)))
+    if cost is not None:
+        _check("generator_cost", cost, (count, len(grid.generators), 3))
 
 
 def _check(name: str, values: npt.NDArray[np.generic], shape: tuple[int, ...]) -> None:

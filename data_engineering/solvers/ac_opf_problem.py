@@ -50,19 +50,22 @@ class Problem:
             kept: which of its limit rows to keep, shape (limits,), see `limit_rows`; None: all.
             seconds: CPU time of each run of Ipopt, and wall time after which no other run begins.
         """
+        import casadi
+
         self.full = full
         self.rows = np.arange(full.height)
         self.layout = full
         if kept is not None:
             self.layout, self.rows = _reduced(full, kept)
         self._functions = functions(self.layout)
+        x, p, g = (self._functions.problem[name] for name in "xpg")
+        self._rows_at = casadi.Function("rows", [x, p], [g])
         self._seconds = seconds
         self._solvers: dict[str, Any] = {}
 
     def values(self, given: Numbers, x: Floats) -> Floats:
         """The rows of this problem at a point."""
-        value, _ = self._functions.jac_g(x, given.p)
-        return np.asarray(value).ravel()
+        return np.asarray(self._rows_at(x, given.p)).ravel()
 
     def attempt(self, given: Numbers, start: Point | None) -> Attempt:
         """From the start, then from the middle, then by way of the nearest point.
