@@ -29,6 +29,7 @@ from data_engineering.solvers.decomposition_consensus import (
     differences,
     start_from_before,
 )
+from data_engineering.solvers.decomposition_messages import solve_by_messages
 from data_engineering.solvers.decomposition_result import decomposed_result
 from data_engineering.solvers.decomposition_team import Team
 from data_engineering.solvers.lascopf import add_limits, add_slacks, screen
@@ -36,6 +37,11 @@ from data_engineering.solvers.outage_factors import OutageFactors, outage_factor
 from data_engineering.solvers.result_rows import AT_LIMIT_MW
 
 log = logging.getLogger(__name__)
+
+BALANCE_EVERY, BALANCE_UNTIL, BALANCE_RATIO = 20, 1_000, 5.0
+"""The steps follow the residuals every so many rounds, for so long, when they differ so much."""
+SMALLEST = 1e-12
+"""Of a residual, p.u."""
 
 
 def solve_decomposed(
@@ -48,13 +54,13 @@ def solve_decomposed(
         progress: called with a line of text after every round.
 
     Raises:
-        BadInput: the request has no commitment or relaxes it, or an outage names an element that
-            the grid has not.
+        BadInput: the request has no commitment or relaxes it, an outage names an element that
+            the grid has not, or messages are asked to do more than they can.
     """
     if request.commitment is None and request.options.commitment == "relaxed":
         raise BadInput("options.commitment", "relaxed", "give a commitment, or `on`")
-    if request.options.decomposition.inner != "qp":
-        raise BadInput("options.decomposition.inner", request.options.decomposition.inner, "use qp")
+    if request.options.decomposition.inner == "message_passing":
+        return solve_by_messages(request, progress)
     network = dc_network(request.grid)
     factors = outage_factors(request.grid, network, request.outages)
     started = time.perf_counter()
@@ -83,11 +89,10 @@ def _agree(
     steps, started = request.options.decomposition, time.perf_counter()
     common = begin(request, network, factors, directions)
     parts = cut(common)
-    warm = request.periods.before_mw is not None
-    if warm:
+    near = request.periods.before_mw is not None
+    if near:
         start_from_before(common, parts)
-    team.load(parts.agents, near=warm)
-    near = warm
+    team.load(parts.agents, near=near)
     for number in range(1, steps.max_iterations + 1):
         status = _round(common, parts, team, near, number == 1 and not near)
         if status != "optimal":
@@ -106,18 +111,36 @@ def _agree(
             return common, "optimal"
         if time.perf_counter() - started > request.options.time_limit_seconds:
             break
-        if grown or not near:
+        scaled = _balance(common)
+        if grown or scaled or not near:
             parts, near = cut(common), True
             team.load(parts.agents, near=True)
     log.warning("the agents still differ by %.2e p.u.", common.history[-1].disagreement)
     return common, "not_converged"
 
 
+def _balance(common: Consensus) -> bool:
+    """Greater steps where agents stand still and differ, smaller where they rush about.
+
+    All three steps change alike, so that they converge as before. Whether they changed.
+    """
+    number = len(common.history)
+    if number % BALANCE_EVERY or number > BALANCE_UNTIL:
+        return False
+    last = common.history[-BALANCE_EVERY:]
+    seen = np.array([(each.disagreement, each.movement) for each in last])
+    apart, moved = np.exp(np.log(np.maximum(seen, SMALLEST)).mean(axis=0))
+    if max(apart, moved) <= BALANCE_RATIO * min(apart, moved):
+        return False
+    common.scale *= 2.0 if apart > moved else 0.5
+    return True
+
+
 def _round(common: Consensus, parts: Partition, team: Team, near: bool, alone: bool) -> Status:
     """One solve of every agent and the new prices; how the first without an answer ended."""
     steps = common.program.request.options.decomposition
     links = parts.links
-    push = (common.price + steps.gamma * differences(common, parts)) / PER_UNIT_MW
+    push = (common.price + common.scale * steps.gamma * differences(common, parts)) / PER_UNIT_MW
     cost = parts.cost.copy()
     np.add.at(cost, links.column, push)
     asked, stood = [], []
@@ -142,7 +165,7 @@ def _round(common: Consensus, parts: Partition, team: Team, near: bool, alone: b
         common.beliefs = common.values[links.column]
     differ = differences(common, parts)
     if near:
-        common.price = common.price + steps.alpha * differ
+        common.price = common.price + common.scale * steps.alpha * differ
     size = float(np.sqrt(moved)) / PER_UNIT_MW
     common.history.append(Iteration(common.total_usd(), float(np.linalg.norm(differ)), size, 0.0))
     return "optimal"
@@ -171,5 +194,7 @@ def _bound(common: Consensus, team: Team) -> float:
 def _grow(common: Consensus) -> bool:
     """Add the limits that the agents' dispatch breaks; whether there were."""
     answer = common.answer()
+    screened = screen(common.program, answer)
+    # Prices belong to the rows that the agents knew, so slacks come before new rows.
     grown = add_slacks(common.program, answer)
-    return add_limits(common.program, screen(common.program, answer)) or grown
+    return add_limits(common.program, screened) or grown

@@ -146,42 +146,46 @@ def partition(
         curves: quadratic costs.
         weight: curvature of each end of each link, USD/MW^2.
     """
-    kept = np.ones(recorded.columns, dtype=np.bool_)
-    kept[curves.replaced] = False
-    kept_rows = np.flatnonzero(_first(recorded.matrix[:, curves.replaced], 0) < 0)
-    matrix = recorded.matrix[kept_rows]
-    movable = kept & (recorded.upper - recorded.lower > FIXED)
-    half, cost = np.zeros(recorded.columns), recorded.cost.copy()
-    np.add.at(half, curves.columns, curves.half)
-    np.add.at(cost, curves.columns, curves.slope)
+    rows, movable, half, cost = _without_tangents(recorded, curves)
+    matrix = recorded.matrix[rows]
     seen = _seen(matrix, interval, count, movable)
-    foreign = [beliefs for *_, beliefs in seen]
-    links = Links(
-        np.concatenate(foreign), np.repeat(np.arange(count), [len(beliefs) for beliefs in foreign])
-    )
+    holder = np.repeat(np.arange(count), [len(beliefs) for *_, beliefs in seen])
+    links = Links(np.concatenate([beliefs for *_, beliefs in seen]), holder)
     near = weight * np.bincount(links.column, minlength=recorded.columns)
     # A fixed column is part of the bounds of its rows.
     given = matrix @ np.where(movable | ~np.isfinite(recorded.lower), 0.0, recorded.lower)
     agents = []
     for agent, (mine, own, beliefs) in enumerate(seen):
         columns, here = np.concatenate([own, beliefs]), np.zeros(len(beliefs))
-        rows = kept_rows[mine]
         agents.append(
             AgentProblem(
                 columns=columns,
-                rows=rows,
+                rows=rows[mine],
                 links=np.flatnonzero(links.holder == agent),
                 own=len(own),
                 half=np.concatenate([half[own], here]),
                 weight=np.concatenate([near[own], here + weight]),
                 matrix=matrix[mine][:, columns],
-                row_lower=recorded.row_lower[rows] - given[mine],
-                row_upper=recorded.row_upper[rows] - given[mine],
+                row_lower=recorded.row_lower[rows[mine]] - given[mine],
+                row_upper=recorded.row_upper[rows[mine]] - given[mine],
                 lower=recorded.lower[columns],
                 upper=recorded.upper[columns],
             )
         )
     return Partition(tuple(agents), links, cost)
+
+
+def _without_tangents(
+    recorded: RecordedProgram, curves: Curves
+) -> tuple[Ints, Flags, Floats, Floats]:
+    """Rows that stay, columns that can move, and their costs: curvatures and slopes."""
+    kept = np.ones(recorded.columns, dtype=np.bool_)
+    kept[curves.replaced] = False
+    rows: Ints = np.flatnonzero(_first(recorded.matrix[:, curves.replaced], 0) < 0)
+    half, cost = np.zeros(recorded.columns), recorded.cost.copy()
+    np.add.at(half, curves.columns, curves.half)
+    np.add.at(cost, curves.columns, curves.slope)
+    return rows, kept & (recorded.upper - recorded.lower > FIXED), half, cost
 
 
 def _seen(

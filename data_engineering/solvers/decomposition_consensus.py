@@ -42,6 +42,7 @@ class Consensus:
         beliefs: what the holders believe, one for each link.
         price: of each link's disagreement, USD/p.u.
         duals: of every row, as the agents found them.
+        scale: of the steps of the request, as they are now.
     """
 
     program: SecurityProgram
@@ -51,6 +52,7 @@ class Consensus:
     beliefs: Floats
     price: Floats
     duals: Floats
+    scale: float = 1.0
     history: list[Iteration] = field(default_factory=list)
 
     def answer(self) -> Answer:
@@ -115,7 +117,7 @@ def cut(common: Consensus) -> Partition:
     """The agents' programs with all limits that are known by now."""
     program, recorded = common.program, common.recorded
     count = program.request.periods.count
-    weight = program.request.options.decomposition.beta / PER_UNIT_MW**2
+    weight = program.request.options.decomposition.beta * common.scale / PER_UNIT_MW**2
     parts = partition(recorded, _interval(program), count, common.curves, weight)
     for name, size in (("values", recorded.columns), ("duals", recorded.rows)):
         old = getattr(common, name)

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from data_engineering.model.grid import Floats
+from data_engineering.model.grid import Floats, Ints
 from data_engineering.model.problem import SolveResult, Status
 from data_engineering.solvers.decomposition_agents import AgentSolver, partition
 from data_engineering.solvers.decomposition_consensus import Consensus, Iteration
@@ -22,32 +22,39 @@ REPAIRS = 20
 
 
 def decomposed_result(
-    common: Consensus, status: Status, bound: float, seconds: float
+    common: Consensus, status: Status, bound: float, seconds: float, held: Ints | None = None
 ) -> SolveResult:
-    """The result: agents' prices, and their dispatch made one."""
+    """The result: agents' prices, and their dispatch made one.
+
+    Args:
+        common: where the agents stand at the end.
+        status: how they ended.
+        bound: what no dispatch can cost less than, USD; NaN where it is not known.
+        seconds: spent.
+        held: columns that the common dispatch keeps near where they are; None for all.
+    """
     if not common.history:
         answer = Answer(status, np.nan, common.values, common.duals)
         screened = Screened.nothing(common.program)
         return result_of(common.program, answer, screened, [], status)
     last, agreed = common.history[-1], common.values
-    common.values, screened = _repaired(common)
-    resources = common.program.resources
-    moved = common.values[resources.above] - agreed[resources.above]
-    curved = resources.power(common.values)[:, resources.quadratic.units]
-    common.values[resources.curved] = resources.quadratic.at(curved)
-    cost = common.total_usd()
+    common.values, screened = _repaired(common, held)
+    above = common.program.resources.above
+    moved = np.abs(common.values[above] - agreed[above]).max(initial=0.0)
+    cost, history = common.total_usd(), _history(common.history, bound)
     end = Round(cost, bound, screened.worst_mw, seconds)
     result = result_of(common.program, common.answer(), screened, [end], status)
-    residuals = {
-        **result.residuals,
-        "relative_gap": max((cost - bound) / max(abs(cost), 1.0), 0.0),
+    residuals = {name: value for name, value in result.residuals.items() if name != "relative_gap"}
+    if np.isfinite(bound):
+        residuals["relative_gap"] = max((cost - bound) / max(abs(cost), 1.0), 0.0)
+    residuals |= {
         "disagreement_pu": last.disagreement,
         "movement_pu": last.movement,
-        "repair_mw": float(np.abs(moved).max(initial=0.0)),
+        "repair_mw": float(moved),
     }
     return replace(
         result,
-        tables={**result.tables, "convergence_history": _history(common.history, bound)},
+        tables={**result.tables, "convergence_history": history},
         residuals=residuals,
         solver="piqp",
         version=version("piqp"),
@@ -78,7 +85,7 @@ def _history(history: list[Iteration], bound: float) -> pd.DataFrame:
     )
 
 
-def _repaired(common: Consensus) -> tuple[Floats, Screened]:
+def _repaired(common: Consensus, held: Ints | None) -> tuple[Floats, Screened]:
     """The nearest dispatch that keeps every row of all intervals together."""
     values = common.values
     for _ in range(REPAIRS):
@@ -86,7 +93,9 @@ def _repaired(common: Consensus) -> tuple[Floats, Screened]:
         whole = partition(common.recorded, everything, 1, common.curves, 0.0)
         values = np.concatenate([values, np.zeros(common.recorded.columns - len(values))])
         agent = whole.agents[0].moved_to(values[whole.agents[0].columns])
-        near = replace(agent, weight=np.full(len(agent.columns), NEAREST_USD))
+        kept = agent.columns if held is None else held
+        weight: Floats = np.where(np.isin(agent.columns, kept), NEAREST_USD, 0.0)
+        near = replace(agent, weight=weight)
         slope = whole.cost[agent.columns] + agent.half * values[agent.columns]
         status, change, _ = AgentSolver(near, near=True).solve(slope)
         if status != "optimal":
