@@ -26,11 +26,12 @@ def read_outages(path: Path) -> tuple[Outage, ...]:
     if missing:
         raise SourceFileBroken(path, f"no column {missing[0]}", "give id,branches,generators")
     outages = []
-    for line, row in enumerate(frame.itertuples(index=False), start=2):
-        branches, generators = _names(row.branches), _names(row.generators)
+    rows = frame[["id", "branches", "generators"]].to_numpy(dtype=str).tolist()
+    for line, (name, *elements) in enumerate(rows, start=2):
+        branches, generators = map(_names, elements)
         if not branches and not generators:
-            raise SourceFileBroken(path, f"line {line}: outage {row.id} has no element", "name one")
-        outages.append(Outage(str(row.id), branches, generators))
+            raise SourceFileBroken(path, f"line {line}: outage {name} has no element", "name one")
+        outages.append(Outage(name, branches, generators))
     ids = frame["id"]
     if ids.duplicated().any():
         raise BadInput("outage id", ids[ids.duplicated()].iloc[0], "give each outage its own id")

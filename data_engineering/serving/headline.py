@@ -149,7 +149,7 @@ def _after_outages(facts: Facts) -> list[Finding]:
     ]
     if rows.empty:
         return [Finding("good", f"No flow exceeds its rating after any of {count} outages.")]
-    worst = rows.loc[rows["violation_mw"].idxmax()]
+    worst = rows.sort_values("violation_mw").iloc[-1]
     text = (
         f"After {rows['contingency_id'].nunique()} of {count} outages flows would exceed ratings, "
     )

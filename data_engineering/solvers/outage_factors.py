@@ -102,8 +102,8 @@ class OutageFactors:
         single, lost, factor = self.branch_sources(np.array([outage]), np.array([row]))
         if single[0]:
             return lost, factor, none, nothing
-        if (single := np.flatnonzero(self.unit_outages == outage)).size:
-            unit = self.lost_units[single]
+        unit = self.lost_units[self.unit_outages == outage]
+        if unit.size:
             return none, nothing, unit, self.by_unit(on, unit)[self.monitored[row]]
         each = next(part for part in self.combined if part.outage == outage)
         by_unit = self._combined_units(each, on)[row]
