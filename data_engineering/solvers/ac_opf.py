@@ -23,7 +23,8 @@ def solve_ac_opf(request: SolveRequest) -> SolveResult:
     """The cheapest AC dispatch of every interval.
 
     Reactive demand follows active demand at each load's own power factor. Units run as the
-    commitment says; without one all in service do. Every interval starts from the optimum of the
+    commitment says; without one all in service do, from nothing on where options.commitment is
+    `relaxed`. Every interval starts from the optimum of the
     one before.
 
     Args:
@@ -81,6 +82,8 @@ def _units(request: SolveRequest, interval: int) -> UnitState:
     thermal[thermal_rows(grid)] = True
     most = np.where(thermal, units.p_max_mw, periods.available_mw[interval])
     least = np.where(thermal, units.p_min_mw, np.minimum(units.p_min_mw, most))
+    if request.commitment is None and request.options.commitment == "relaxed":
+        least = np.minimum(least, 0.0)
     return UnitState(on, np.where(periods.must_take, most, least), most, own.cost)
 
 

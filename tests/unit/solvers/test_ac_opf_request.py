@@ -89,6 +89,15 @@ def test_units_that_the_commitment_stops_give_and_cost_nothing():
     assert rows["cost_usd"].sum() == pytest.approx(result.objective)
 
 
+def test_relaxed_units_may_give_less_than_their_minimum():
+    grid = pglib_grid("case14_ieee")
+    units = replace(grid.generators, p_min_mw=np.array([340.0, 0.0, 0.0, 0.0, 0.0]))
+    grid = replace(grid, generators=units)
+    assert solve_ac_opf(asked(grid, [1.0])).status == "infeasible"
+    relaxed = solve_ac_opf(asked(grid, [1.0], options=Options(commitment="relaxed")))
+    assert 2 * relaxed.objective == pytest.approx(published()["case14_ieee"][1], rel=1e-4)
+
+
 def test_weather_limits_renewables_and_must_take_units_give_all():
     grid = pglib_grid("case14_ieee")
     units = replace(
