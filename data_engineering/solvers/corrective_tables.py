@@ -140,12 +140,14 @@ def _heat_rows(heat: Heat, answer: Answer) -> list[dict[str, object]]:
             if chain.interval >= periods.reported:
                 continue
             flow = float(answer.values[line.flow[step + 1]])
+            # What the line could carry in this step without getting too hot.
+            allowed = max(abs(flow) - float(excess[step]), 0.0)
             values: dict[str, object] = {
                 "flow_mw": flow,
-                "rating_mw": rate,
+                "rating_mw": allowed,
                 "loading_percent": abs(flow) / rate * 100.0,
                 "shadow_price": float(price[step]),
-                "violation_mw": float(excess[step]),
+                "violation_mw": abs(flow) - allowed,
             }
             label = chains.label(chain, step)
             found.append(_row(chains, chain.interval, label, line.branch, values))

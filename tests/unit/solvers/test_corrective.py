@@ -225,7 +225,9 @@ def hottest(cheap: float, tau: float) -> float:
 @pytest.mark.parametrize("tau", [2.0, 5.0, 8.0])
 def test_the_line_may_get_as_hot_as_its_rating_makes_it(tau: float):
     """The dispatch at which the line just reaches y = 1, from the recursion itself."""
-    result = solve_corrective(hand_case(line_limit="temperature", thermal_minutes=tau))
+    request = hand_case(line_limit="temperature", thermal_minutes=tau)
+    result = solve_corrective(request)
+    assert check_results(request, result.tables, result.objective) == []
     cheap = brentq(lambda p: hottest(p, tau) - 1.0, 40.0, 80.0)
     rows = result.tables["generator_dispatch"].set_index("generator_id")
     # y is kept to 1e-6; 1 MW makes at least 0.03 of it.
@@ -256,6 +258,20 @@ def test_temperature_lies_between_no_limit_meanwhile_and_the_normal_limit(name: 
     normal = replace(request, grid=rated(grid, b=1.2, c=1.0))
     warm = objective(request, line_limit="temperature", thermal_minutes=6.0)
     assert objective(free) * (1 - EXACT) <= warm <= objective(normal) * (1 + EXACT)
+
+
+def test_a_line_that_gets_too_hot_is_reported():
+    """Units that hardly move and a cheap one that gives 60 MW at least: 20 MW too much for 1-2."""
+    request = hand_case(line_limit="temperature", thermal_minutes=0.5)
+    slow, least = np.full(3, 1e-6), np.array([60.0, 10.0, 0.0])
+    units = replace(request.grid.generators, ramp_mw_per_min=slow, p_min_mw=least)
+    request = replace(request, grid=replace(request.grid, generators=units))
+    result = solve_corrective(request)
+    assert check_results(request, result.tables, result.objective) == []
+    flows = result.tables["branch_flow_results"].set_index(["contingency_id", "branch_id"])
+    # y comes to (60 / 40)^2 = 2.25; 1.25 too much counts as 1.25 * 40 / 2 = 25 MW.
+    assert flows.loc[("1-3 +5 min", "1-2"), "violation_mw"] == pytest.approx(25.0, abs=0.01)
+    assert flows.loc[("1-3 +10 min", "1-2"), "violation_mw"] == pytest.approx(20.0, abs=0.01)
 
 
 def test_only_chains_that_need_one_are_in_the_program():

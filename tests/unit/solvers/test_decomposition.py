@@ -14,6 +14,7 @@ from small_solver_grids import triangle, triangle_periods
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Grid, Storages
 from data_engineering.model.problem import Commitment, Decomposition, Options, SolveRequest
+from data_engineering.orchestration.cases import load_case
 from data_engineering.solvers.decomposition import solve_decomposed
 from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.outage_factors import outages_of
@@ -23,6 +24,7 @@ from data_engineering.transformation.matpower import grid_from_matpower
 
 GAP = 1.5e-6
 """Relative: the method's published accuracy at a disagreement of 1e-4 p.u., 0.00015 %."""
+LEGACY = Path(__file__).parents[4] / "shared/data/powerlascopf-legacy"
 PROFILE = np.array([0.8, 0.9, 1.0, 1.05, 0.9, 0.75])
 RAMP_PER_HOUR = 0.15
 """Of each unit's capability: slow enough to bind in every case here."""
@@ -85,6 +87,26 @@ def test_agents_find_what_ramps_make_of_a_triangle():
 )
 def test_agents_find_the_optimum_of_the_whole(name: str, secure: bool, scale: float):
     assert_equal_to_one_program(case_request(name, secure, steps(scale, max_iterations=2_000)))
+
+
+@pytest.mark.skipif(not LEGACY.is_dir(), reason="the published tables are not beside the checkout")
+@pytest.mark.parametrize(
+    ("share", "objective"), [(1.3, 13_716.3355), (1.4, 13_524.8728), (1.5, 13_506.7672)]
+)
+def test_the_published_five_buses_by_agents(share: float, objective: float):
+    """Quadratic costs, a realised dispatch, outages: the default steps need some 25 rounds."""
+    case = load_case(str(LEGACY / "5"))
+    branches = case.grid.branches
+    grid = replace(case.grid, branches=replace(branches, rate_b_mva=branches.rate_a_mva * share))
+    periods = replace(
+        periods_from_grid(grid, np.ones(3), start=datetime(2020, 1, 1, tzinfo=UTC)),
+        load_mw=np.array([[20, 45, 40, 60], [30, 40, 40, 65], [20, 43, 45, 65]], dtype=float),
+        before_mw=case.periods.before_mw,
+    )
+    request = SolveRequest("lascopf", grid, periods, case.outages, Options(commitment="on"))
+    result = solve_decomposed(request)
+    assert result.objective == pytest.approx(objective, rel=GAP)
+    assert result.iterations < 60
 
 
 def test_prices_come_from_the_agents():
