@@ -86,13 +86,20 @@ def dispatch_secure(
     return result_of(solved.program, solved.answer, solved.screened, solved.history, solved.status)
 
 
-def generate(program: SecurityProgram, progress: Callable[[str], None] | None = None) -> Solved:
-    """Solve, screen and add until nothing is broken or the time is over."""
+def generate(
+    program: SecurityProgram,
+    progress: Callable[[str], None] | None = None,
+    primal: bool = False,
+) -> Solved:
+    """Solve, screen and add until nothing is broken or the time is over.
+
+    `primal`: the first round is by the primal simplex method, for a basis that is nearly feasible.
+    """
     options, started = program.request.options, time.perf_counter()
     history: list[Round] = []
     while True:
         left = options.time_limit_seconds - (time.perf_counter() - started)
-        answer = program.live.run(max(left, 0.1))
+        answer = program.live.run(max(left, 0.1), primal and not history)
         if answer.status != "optimal":
             return Solved(program, answer, Screened.nothing(program), history, answer.status)
         screened = screen(program, answer)
@@ -131,12 +138,9 @@ def screen_flows(program: SecurityProgram, theta: Floats, flow: Floats, power: F
     rate = np.where(request.grid.branches.in_service, request.grid.branches.rate_a_mva, np.inf)
     t, branch = np.nonzero(np.abs(flow) > rate + VIOLATION_MW)
     found = [(t, branch, np.full(len(t), INTACT), flow[t, branch], rate[branch])]
-    for interval in range(len(flow)):
-        on = program.running(interval)
-        for pairs in factors.beyond(flow[interval], power[interval], on, VIOLATION_MW):
-            where = np.full(len(pairs.row), interval)
-            line, limit = factors.monitored[pairs.row], factors.limit_mw[pairs.row]
-            found.append((where, line, pairs.outage, pairs.flow_mw, limit))
+    for pairs in factors.beyond(flow, power, program.all_running(), VIOLATION_MW):
+        line, limit = factors.monitored[pairs.row], factors.limit_mw[pairs.row]
+        found.append((pairs.interval, line, pairs.outage, pairs.flow_mw, limit))
     t, branch, outage, after, limit = (np.concatenate(part) for part in zip(*found, strict=True))
     upper = after > 0.0
     sizes = (len(request.outages), flow.shape[1])

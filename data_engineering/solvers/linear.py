@@ -7,6 +7,7 @@ runs over its rows.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,11 @@ class Solution:
 
 @dataclass
 class LinearProgram:
-    """A program under construction; every method adds a block."""
+    """A program under construction; every method adds a block.
+
+    With `bounds_only` coefficients are left out: the bounds are those of other data in a program
+    that is there already.
+    """
 
     lower: list[Floats] = field(default_factory=list)
     upper: list[Floats] = field(default_factory=list)
@@ -62,6 +67,7 @@ class LinearProgram:
     row_count: int = 0
     column_blocks: list[Ints] = field(default_factory=list)
     row_blocks: list[Ints] = field(default_factory=list)
+    bounds_only: bool = False
 
     def variables(
         self,
@@ -72,9 +78,9 @@ class LinearProgram:
         integer: bool = False,
     ) -> Ints:
         """Add a block of variables; bounds and costs broadcast to `shape`."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         for values, target in ((lower, self.lower), (upper, self.upper), (cost, self.cost)):
-            target.append(np.broadcast_to(np.asarray(values, dtype=np.float64), shape).ravel())
+            target.append(_spread(values, shape))
         self.integer.append(np.full(size, integer))
         block = np.arange(self.columns, self.columns + size, dtype=np.int64).reshape(shape)
         self.columns += size
@@ -86,20 +92,22 @@ class LinearProgram:
 
         The columns of a term have the shape of the rows, or one axis more, over which is summed.
         """
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         block = np.arange(self.row_count, self.row_count + size, dtype=np.int64).reshape(shape)
-        for columns, coefficients in terms:
+        for columns, coefficients in () if self.bounds_only else terms:
             rows = block if columns.ndim == len(shape) else block[..., None]
             wide = np.broadcast_shapes(rows.shape, columns.shape)
             self.add_entries(np.broadcast_to(rows, wide), columns, coefficients)
         for given, target in ((lower, self.row_lower), (upper, self.row_upper)):
-            target.append(np.broadcast_to(np.asarray(given, dtype=np.float64), shape).ravel())
+            target.append(_spread(given, shape))
         self.row_count += size
         self.row_blocks.append(block)
         return block
 
     def add_entries(self, rows: Ints, columns: Ints, coefficients: Any) -> None:
         """Add coefficients to rows that are there; all three broadcast to one shape."""
+        if self.bounds_only:
+            return
         wide = np.broadcast_shapes(rows.shape, columns.shape)
         values = np.broadcast_to(np.asarray(coefficients, dtype=np.float64), wide).ravel()
         kept = values != 0.0
@@ -204,6 +212,13 @@ class LinearProgram:
             seconds=seconds,
             history=history,
         )
+
+
+def _spread(values: Any, shape: tuple[int, ...]) -> Floats:
+    """A number or an array in all places of a block, in one row."""
+    if isinstance(values, float):
+        return np.full(math.prod(shape), values)
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), shape).ravel()
 
 
 def status_of(model: Any, statuses: Any, found: bool) -> Status:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from data_engineering.model.grid import Floats, Ints
 from data_engineering.model.problem import Status
 from data_engineering.solvers.linear import LinearProgram, status_of
 
+DUAL, PRIMAL = 1, 4
+"""HiGHS's numbers of the simplex methods."""
 Basis = list[Any]
 """HiGHS's statuses of the columns or of the rows, one each."""
 
@@ -25,6 +30,31 @@ class Answer:
     objective: float
     values: Floats
     duals: Floats
+
+
+class Bounds(NamedTuple):
+    """Bounds as HiGHS has them, so that it is told of changes alone."""
+
+    lower: Floats
+    upper: Floats
+
+    @staticmethod
+    def of(lower: Sequence[Floats], upper: Sequence[Floats]) -> Bounds:
+        """The bounds of all blocks of a program."""
+        return Bounds(np.concatenate(lower), np.concatenate(upper))
+
+    def with_more(self, lower: Floats, upper: Floats) -> Bounds:
+        """These and others."""
+        return Bounds(np.append(self.lower, lower), np.append(self.upper, upper))
+
+    def change(
+        self, which: Ints, lower: Floats, upper: Floats
+    ) -> tuple[NDArray[np.int32], Floats, Floats]:
+        """Write bounds; which of them were others before, and what they are now."""
+        changed = (self.lower[which] != lower) | (self.upper[which] != upper)
+        which, lower, upper = which[changed], lower[changed], upper[changed]
+        self.lower[which], self.upper[which] = lower, upper
+        return which.astype(np.int32), lower, upper
 
 
 class LiveProgram:
@@ -40,7 +70,11 @@ class LiveProgram:
         # Rows are added in sight of a basis, which presolve would throw away.
         self._solver.setOptionValue("presolve", "off")
         self._solver.setOptionValue("solver", "simplex")
+        # What is near its optimum needs no bounds moved at random to escape degeneracy.
+        self._solver.setOptionValue("primal_simplex_bound_perturbation_multiplier", 0.0)
         self._solver.passModel(program.to_highs())
+        self._columns = Bounds.of(program.lower, program.upper)
+        self._rows = Bounds.of(program.row_lower, program.row_upper)
         self.columns, self.rows = program.columns, program.row_count
         self.iterations, self.seconds = 0, 0.0
         self.version = str(self._solver.version())
@@ -58,6 +92,7 @@ class LiveProgram:
             entries.indices,
             entries.data,
         )
+        self._columns = self._columns.with_more(lower, upper)
         self.columns += count
         return np.arange(self.columns - count, self.columns, dtype=np.int64)
 
@@ -67,16 +102,21 @@ class LiveProgram:
         self._solver.addRows(
             count, lower, upper, entries.nnz, entries.indptr[:-1], entries.indices, entries.data
         )
+        self._rows = self._rows.with_more(lower, upper)
         self.rows += count
         return np.arange(self.rows - count, self.rows, dtype=np.int64)
 
     def bound_columns(self, columns: Ints, lower: Floats, upper: Floats) -> None:
         """Give columns other bounds."""
-        self._solver.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+        changed = self._columns.change(columns, lower, upper)
+        if len(changed[0]):
+            self._solver.changeColsBounds(len(changed[0]), *changed)
 
     def bound_rows(self, rows: Ints, lower: Floats, upper: Floats) -> None:
         """Give rows other bounds."""
-        self._solver.changeRowsBounds(len(rows), rows.astype(np.int32), lower, upper)
+        changed = self._rows.change(rows, lower, upper)
+        if len(changed[0]):
+            self._solver.changeRowsBounds(len(changed[0]), *changed)
 
     def basis(self) -> tuple[Basis, Basis]:
         """Statuses of columns and rows after a run."""
@@ -100,9 +140,10 @@ class LiveProgram:
         """The status of one at its lower bound."""
         return self._highspy.HighsBasisStatus.kLower
 
-    def run(self, time_limit_seconds: float) -> Answer:
-        """Solve from the present basis."""
+    def run(self, time_limit_seconds: float, primal: bool = False) -> Answer:
+        """Solve from the present basis, by the dual simplex method if not by the `primal`."""
         started = time.perf_counter()
+        self._solver.setOptionValue("simplex_strategy", PRIMAL if primal else DUAL)
         self._solver.setOptionValue("time_limit", self._solver.getRunTime() + time_limit_seconds)
         self._solver.run()
         self.seconds += time.perf_counter() - started
@@ -114,6 +155,11 @@ class LiveProgram:
         return Answer(
             status_of(self._solver.getModelStatus(), self._highspy.HighsModelStatus, found),
             info.objective_function_value,
-            np.asarray(solution.col_value),
-            np.asarray(solution.row_dual),
+            _from_list(solution.col_value),
+            _from_list(solution.row_dual),
         )
+
+
+def _from_list(values: list[float]) -> Floats:
+    # HiGHS gives lists; `array` reads them several times as fast as NumPy.
+    return np.frombuffer(array("d", values)) if values else np.zeros(0)

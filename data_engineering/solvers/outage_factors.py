@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Flags, Floats, Grid, Ints, Texts
@@ -21,11 +23,14 @@ from data_engineering.solvers.dc_network import ISLANDING, DcNetwork, islands
 
 BATCH = 2_000
 """Outages whose factors are found together, which bounds the memory."""
+PAIRS = 4_000_000
+"""Flows after outages that are looked at together, which bounds the memory."""
 
 
 class Pairs(NamedTuple):
-    """Flows after outages: rows of `monitored`, outages, and the flows, all shape (count,)."""
+    """Flows after outages: intervals, rows of `monitored`, outages, flows, all shape (count,)."""
 
+    interval: Ints
     row: Ints
     outage: Ints
     flow_mw: Floats
@@ -102,8 +107,8 @@ class OutageFactors:
         single, lost, factor = self.branch_sources(np.array([outage]), np.array([row]))
         if single[0]:
             return lost, factor, none, nothing
-        unit = self.lost_units[self.unit_outages == outage]
-        if unit.size:
+        if (alone := np.flatnonzero(self.unit_outages == outage)).size:
+            unit = self.lost_units[alone]
             return none, nothing, unit, self.by_unit(on, unit)[self.monitored[row]]
         each = next(part for part in self.combined if part.outage == outage)
         by_unit = self._combined_units(each, on)[row]
@@ -112,55 +117,76 @@ class OutageFactors:
     def beyond(
         self, flow_mw: Floats, power_mw: Floats, on: Flags, tolerance_mw: float
     ) -> Iterator[Pairs]:
-        """Flows of one interval that outages take beyond their limits.
+        """Flows that outages take beyond their limits.
 
         Args:
-            flow_mw: of the intact network, shape (L,).
-            power_mw: of all units, shape (units,).
-            on: units that run, shape (units,).
+            flow_mw: of the intact network, shape (T, L).
+            power_mw: of all units, shape (T, units).
+            on: units that run, shape (T, units).
             tolerance_mw: excess that does not count.
         """
-        base = flow_mw[self.monitored]
+        base = flow_mw[:, self.monitored]
         limit = self.limit_mw + tolerance_mw
         if len(self.lost):
-            carried = flow_mw[self.lost]
-            # |f_l| + |L f_k| bounds the flow after the outage: one product rules most pairs out.
-            near = np.abs(self._small * carried.astype(np.float32)) > self._margin(base, limit)
-            row, column = np.nonzero(near)
-            after = base[row] + self.by_branch[row, column] * carried[column]
-            over = np.abs(after) > limit[row]
-            yield Pairs(row[over], self.branch_outages[column[over]], after[over])
-        if len(self.lost_units):
-            change = self.by_unit(on, self.lost_units)[self.monitored] * power_mw[self.lost_units]
-            yield _over(base[:, None] + np.nan_to_num(change), limit, self.unit_outages)
-        for each in self.combined:
-            change = each.by_branch @ flow_mw[each.branches]
-            change += self._combined_units(each, on) @ power_mw[each.units]
-            yield _over((base + np.nan_to_num(change))[:, None], limit, np.array([each.outage]))
+            yield self._after_branches(base, flow_mw[:, self.lost], limit)
+        if not len(self.lost_units) and not self.combined:
+            return
+        for t in range(len(flow_mw)):
+            if len(self.lost_units):
+                change = self.by_unit(on[t], self.lost_units)[self.monitored]
+                after = base[t, :, None] + np.nan_to_num(change * power_mw[t, self.lost_units])
+                yield _over(t, after, limit, self.unit_outages)
+            for each in self.combined:
+                change = each.by_branch @ flow_mw[t, each.branches]
+                change += self._combined_units(each, on[t]) @ power_mw[t, each.units]
+                after = (base[t] + np.nan_to_num(change))[:, None]
+                yield _over(t, after, limit, np.array([each.outage]))
+
+    def _after_branches(self, base: Floats, carried: Floats, limit: Floats) -> Pairs:
+        """Flows beyond their limits after the loss of single branches.
+
+        |f_l| + |L f_k| bounds the flow after the outage: first with the largest L of a row and the
+        largest f, then pair by pair in single precision most are ruled out.
+        """
+        size, margin = np.abs(carried), limit - np.abs(base) - 1e-5 * limit - 1e-3
+        near = self._largest * size.max(axis=1)[:, None] > margin
+        interval, row = np.nonzero(near)
+        small, size = self._small, size.astype(np.float32)
+        room = np.asarray(margin[interval, row], dtype=np.float32)[:, None]
+        found = []
+        step = max(PAIRS // len(self.lost), 1)
+        for first in range(0, len(row), step):
+            part = slice(first, first + step)
+            place, column = np.nonzero(small[row[part]] * size[interval[part]] > room[part])
+            found.append((place + first, column))
+        place, column = (
+            np.concatenate([each[k] for each in found]) if found else np.zeros(0, dtype=np.int64)
+            for k in range(2)
+        )
+        t, line = interval[place], row[place]
+        after = base[t, line] + self.by_branch[line, column] * carried[t, column]
+        over = np.abs(after) > limit[line]
+        return Pairs(t[over], line[over], self.branch_outages[column[over]], after[over])
 
     def _combined_units(self, each: Combined, on: Flags) -> Floats:
         intact = self.by_unit(on, each.units)
         found: Floats = intact[self.monitored] + each.by_branch @ intact[each.branches]
         return found
 
-    @property
-    def _small(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        small = self.__dict__.get("_single_precision")
-        if small is None:
-            small = self.by_branch.astype(np.float32)
-            object.__setattr__(self, "_single_precision", small)
-        return small
+    @cached_property
+    def _small(self) -> NDArray[np.float32]:
+        """Sizes of `by_branch`; single precision has 7 digits, which margins allow for."""
+        return np.abs(self.by_branch).astype(np.float32)
 
-    @staticmethod
-    def _margin(base: Floats, limit: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        # Single precision has 7 digits; a margin that is smaller by so much keeps all true pairs.
-        room = limit - np.abs(base)
-        return np.asarray(room - 1e-5 * limit - 1e-3, dtype=np.float32)[:, None]
+    @cached_property
+    def _largest(self) -> Floats:
+        """The largest size in each row of `by_branch`, shape (M,)."""
+        return np.asarray(self._small.max(axis=1, initial=0.0), dtype=np.float64)
 
 
-def _over(after: Floats, limit: Floats, outages: Ints) -> Pairs:
+def _over(interval: int, after: Floats, limit: Floats, outages: Ints) -> Pairs:
     row, column = np.nonzero(np.abs(after) > limit[:, None])
-    return Pairs(row, outages[column], after[row, column])
+    return Pairs(np.full(len(row), interval), row, outages[column], after[row, column])
 
 
 def outage_factors(grid: Grid, network: DcNetwork, outages: Sequence[Outage]) -> OutageFactors:

@@ -6,15 +6,22 @@ network's rows are made from these alone. The page docs/MODEL.md has the equatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Flags, Floats, Grid, Ints
 from data_engineering.model.problem import Commitment, Options, Periods, SolveRequest
-from data_engineering.solvers.linear import LinearProgram, Term
+from data_engineering.solvers.interval_links import Links
+from data_engineering.solvers.linear import LinearProgram
+from data_engineering.solvers.thermal_blocks import (
+    FIRST_TANGENTS,
+    Pieces,
+    add_thermal,
+    cost_pieces,
+    tangent,
+)
 from data_engineering.solvers.units import (
     QuadraticCosts,
     ThermalUnits,
@@ -23,8 +30,16 @@ from data_engineering.solvers.units import (
     thermal_units,
 )
 
-FIRST_TANGENTS = 5
-"""Points of a quadratic cost at which it is touched before the first solve."""
+__all__ = [
+    "FIRST_TANGENTS",
+    "Injection",
+    "Resources",
+    "add_resources",
+    "bus_demand",
+    "free_rows",
+    "given_commitment",
+    "tangent",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +58,7 @@ class Resources:
     Attributes:
         state: which committed units run, shape (T, n); None where `on` is a fraction to be found.
         above: output above the minimum, shape (T, n).
+        segments: parts of `above` on the pieces of the costs that have width, shape (T, pieces).
         curved: cost of the units with quadratic costs, shape (T, q).
         fixed_mw: injection that no column moves, shape (T, buses): minima less demand.
         demand_mw: shape (T, buses).
@@ -50,6 +66,7 @@ class Resources:
 
     units: ThermalUnits
     quadratic: QuadraticCosts
+    pieces: Pieces
     thermal: Ints
     free_units: Ints
     state: Flags | None
@@ -71,6 +88,22 @@ class Resources:
     injections: tuple[Injection, ...]
     fixed_mw: Floats
     demand_mw: Floats
+
+    def taken(self, order: Ints) -> Resources:
+        """The same with its intervals in another order."""
+        names = (
+            *("state", "on", "above", "segments", "curved", "up", "down", "free", "charge"),
+            *("discharge", "energy", "dc_flow", "up_short", "down_short", "up_rows", "down_rows"),
+            *("fixed_mw", "demand_mw"),
+        )
+        blocks = {name: getattr(self, name) for name in names}
+        return replace(
+            self,
+            injections=tuple(
+                replace(part, columns=part.columns[order]) for part in self.injections
+            ),
+            **{name: block[order] for name, block in blocks.items() if block is not None},
+        )
 
     def power(self, values: Floats) -> Floats:
         """Output of the committed units, shape (T, n), MW."""
@@ -108,22 +141,32 @@ def given_commitment(request: SolveRequest) -> Commitment | None:
 
 
 def add_resources(
-    program: LinearProgram, request: SolveRequest, directions: Flags | None
+    program: LinearProgram,
+    request: SolveRequest,
+    directions: Flags | None,
+    links: Links | None = None,
+    known: Resources | None = None,
 ) -> Resources:
     """Add all blocks to `program`.
 
-    `directions` says whether each store discharges, shape (T, storages); None leaves it open.
+    Args:
+        program: gets the blocks.
+        request: its intervals in the order of the slots.
+        directions: whether each store discharges, shape (T, storages); None leaves it open.
+        links: of the slots; None for a row.
+        known: of an earlier program of the same grid, whose units are taken over.
     """
     grid, periods, options = request.grid, request.periods, request.options
-    units = thermal_units(grid, periods.hours)
-    quadratic = quadratic_costs(grid, periods.hours)
-    commitment, rows = given_commitment(request), thermal_rows(grid)
+    links = links or Links(periods.count)
+    units = known.units if known else thermal_units(grid, periods.hours)
+    quadratic = known.quadratic if known else quadratic_costs(grid, periods.hours)
+    pieces = known.pieces if known else cost_pieces(units, quadratic)
+    commitment = given_commitment(request)
+    rows = known.thermal if known else thermal_rows(grid)
     state = None if commitment is None else commitment.on[:, rows]
-    thermal = _thermal(program, periods, units, quadratic, state)
-    if periods.before_mw is not None:
-        _after(program, thermal["above"], periods.before_mw[rows], units, state)
-    free = free_rows(grid)
-    stores = _stores(program, grid, periods, directions)
+    thermal = add_thermal(program, periods, units, quadratic, pieces, state, links, rows)
+    free = known.free_units if known else free_rows(grid)
+    stores = _stores(program, grid, periods, directions, links)
     lines = grid.dc_lines
     blocks: dict[str, Ints] = {
         **thermal,
@@ -140,10 +183,11 @@ def add_resources(
     demand = bus_demand(grid, periods)
     minima = np.zeros_like(demand)
     if state is not None:
-        np.add.at(minima.T, grid.generators.bus[rows], (state * units.p_min_mw).T)
+        minima = _at_buses(state * units.p_min_mw, grid.generators.bus[rows], demand.shape[1])
     return Resources(
         units=units,
         quadratic=quadratic,
+        pieces=pieces,
         thermal=rows,
         free_units=free,
         state=state,
@@ -177,162 +221,6 @@ def _injections(
     return tuple(part for part in found if part.columns.size)
 
 
-def _thermal(
-    program: LinearProgram,
-    periods: Periods,
-    units: ThermalUnits,
-    quadratic: QuadraticCosts,
-    state: Flags | None,
-) -> dict[str, Ints]:
-    """Committed units: cost above the minimum, reserves, limits of runs, ramps."""
-    shape = (periods.count, len(units))
-    (width, slope), span = units.pieces(), units.p_max_mw - units.p_min_mw
-    straight = (np.delete(width, 0, axis=1) == 0.0).all(axis=1)
-    straight[quadratic.units] = False
-    pieces = np.setdiff1d(np.flatnonzero(~straight), quadratic.units)
-    base = units.cost_usd[:, 0].copy()
-    base[quadratic.units] = 0.0
-    blocks: dict[str, Ints] = {}
-    if state is None:
-        blocks["on"] = program.variables(shape, 0.0, 1.0, base)
-    running = np.ones(shape) if state is None else state.astype(np.float64)
-    room = span * running if state is None else _room(units, state)
-    above = program.variables(shape, 0.0, room, np.where(straight, slope[:, 0], 0.0))
-    size = width[pieces] * running[:, pieces, None]
-    segments = program.variables(size.shape, 0.0, size, slope[pieces])
-    if segments.size:
-        whole = [(above[:, pieces], 1.0), (segments, -1.0)]
-        program.rows(above[:, pieces].shape, whole, 0.0, 0.0)
-    blocks |= {"above": above, "segments": segments}
-    blocks["curved"] = _curved(program, periods, units, quadratic, blocks, running)
-    blocks |= _held(program, periods, units, above, running, room)
-    if state is None:
-        _fractions(program, units, blocks, pieces, width, span)
-    _ramps(program, units, span, above, blocks["up"])
-    return blocks
-
-
-def _curved(
-    program: LinearProgram,
-    periods: Periods,
-    units: ThermalUnits,
-    quadratic: QuadraticCosts,
-    blocks: dict[str, Ints],
-    running: Floats,
-) -> Ints:
-    """Costs of quadratic units, above the tangents at a few outputs."""
-    which = quadratic.units
-    cost = program.variables((periods.count, len(which)), -np.inf, np.inf, 1.0)
-    for share in np.linspace(0.0, 1.0, FIRST_TANGENTS):
-        at = units.p_min_mw[which] + share * (units.p_max_mw - units.p_min_mw)[which]
-        slope, base = tangent(quadratic, units, at)
-        terms: list[Term] = [(cost, 1.0), (blocks["above"][:, which], -slope)]
-        lower = base * running[:, which]
-        if "on" in blocks:
-            terms.append((blocks["on"][:, which], -base))
-            lower = np.zeros_like(lower)
-        program.rows(cost.shape, terms, lower, np.inf)
-    return cost
-
-
-def tangent(
-    quadratic: QuadraticCosts, units: ThermalUnits, power_mw: Floats
-) -> tuple[Floats, Floats]:
-    """Slope of the tangents at some outputs, and their height at the units' minima."""
-    slope: Floats = 2.0 * quadratic.c2 * power_mw + quadratic.c1
-    base: Floats = quadratic.at(power_mw) - slope * (power_mw - units.p_min_mw[quadratic.units])
-    return slope, base
-
-
-def _held(
-    program: LinearProgram,
-    periods: Periods,
-    units: ThermalUnits,
-    above: Ints,
-    running: Floats,
-    room: Floats,
-) -> dict[str, Ints]:
-    """Reserve of running units, where any is asked for."""
-    blocks: dict[str, Ints] = {}
-    for name, asked in (("up", periods.reserve_up_mw), ("down", periods.reserve_down_mw)):
-        wanted = bool(asked.any())
-        shape = (periods.count, len(units) if wanted else 0)
-        most = units.reserve_max_mw * running if wanted else 0.0
-        held = program.variables(shape, 0.0, most)
-        if wanted and name == "up":
-            program.rows(shape, [(above, 1.0), (held, 1.0)], -np.inf, room)
-        elif wanted:
-            program.rows(shape, [(held, 1.0), (above, -1.0)], -np.inf, 0.0)
-        blocks[name] = held
-    return blocks
-
-
-def _fractions(
-    program: LinearProgram,
-    units: ThermalUnits,
-    blocks: dict[str, Ints],
-    pieces: Ints,
-    width: Floats,
-    span: Floats,
-) -> None:
-    """Limits of units whose state is a fraction."""
-    on, above, segments = blocks["on"], blocks["above"], blocks["segments"]
-    up = [(blocks["up"], 1.0)] if blocks["up"].size else []
-    program.rows(above.shape, [(above, 1.0), (on, -span), *up], -np.inf, 0.0)
-    if segments.size:
-        limit = [(segments, 1.0), (on[:, pieces, None], -width[pieces])]
-        program.rows(segments.shape, limit, -np.inf, 0.0)
-    for held in (blocks["up"], blocks["down"]):
-        if held.size:
-            reach = [(held, 1.0), (on, -units.reserve_max_mw)]
-            program.rows(held.shape, reach, -np.inf, 0.0)
-
-
-def _ramps(
-    program: LinearProgram, units: ThermalUnits, span: Floats, above: Ints, up: Ints
-) -> None:
-    """Changes from one interval to the next; a ramp as wide as the unit's range never binds."""
-    slow = np.flatnonzero(units.ramp_up_mw < span)
-    rise: list[Term] = [(above[1:, slow], 1.0), (above[:-1, slow], -1.0)]
-    if up.size:
-        rise.append((up[1:, slow], 1.0))
-    program.rows(above[1:, slow].shape, rise, -np.inf, units.ramp_up_mw[slow])
-    slow = np.flatnonzero(units.ramp_down_mw < span)
-    fall: list[Term] = [(above[:-1, slow], 1.0), (above[1:, slow], -1.0)]
-    program.rows(above[1:, slow].shape, fall, -np.inf, units.ramp_down_mw[slow])
-
-
-def _after(
-    program: LinearProgram,
-    above: Ints,
-    before_mw: Floats,
-    units: ThermalUnits,
-    state: Flags | None,
-) -> None:
-    """The first interval within the ramps from the realised dispatch.
-
-    A unit that was below its minimum was off: it starts, or is stopped, freely.
-    """
-    bound = np.isfinite(before_mw) & (before_mw >= units.p_min_mw - 1e-6)
-    if state is not None:
-        bound &= state[0]
-    level = np.where(bound, before_mw - units.p_min_mw, 0.0)
-    rows = np.flatnonzero(bound)
-    low, high = (level - units.ramp_down_mw)[rows], (level + units.ramp_up_mw)[rows]
-    program.rows(rows.shape, [(above[0, rows], 1.0)], low, high)
-
-
-def _room(units: ThermalUnits, on: Flags) -> Floats:
-    """Greatest output above the minimum, shape (T, n): less where a run begins or ends."""
-    span = units.p_max_mw - units.p_min_mw
-    begins = np.vstack([np.zeros((1, len(units)), dtype=np.bool_), on[1:] & ~on[:-1]])
-    ends = np.vstack([on[:-1] & ~on[1:], np.zeros((1, len(units)), dtype=np.bool_)])
-    room = np.where(begins, units.start_ramp_mw - units.p_min_mw, span)
-    room = np.where(ends, np.minimum(room, units.stop_ramp_mw - units.p_min_mw), room)
-    kept: Floats = np.where(on, room, 0.0)
-    return kept
-
-
 def _free_units(program: LinearProgram, rows: Ints, periods: Periods) -> Ints:
     """Wind, sun and water within their forecasts, free of cost."""
     ceiling = periods.available_mw[:, rows]
@@ -347,7 +235,7 @@ def free_rows(grid: Grid) -> Ints:
 
 
 def _stores(
-    program: LinearProgram, grid: Grid, periods: Periods, directions: Flags | None
+    program: LinearProgram, grid: Grid, periods: Periods, directions: Flags | None, links: Links
 ) -> dict[str, Ints]:
     """Stores: energy from one interval to the next, at the end no less than at the start."""
     stores, hours = grid.storages, periods.hours
@@ -359,35 +247,40 @@ def _stores(
         least = stores.discharge_min_mw * giving
     charge = program.variables(shape, 0.0, stores.charge_max_mw * taking)
     discharge = program.variables(shape, least, stores.discharge_max_mw * giving)
-    energy = program.variables(shape, 0.0, stores.energy_max_mwh)
+    kept = np.zeros(shape)
+    kept[links.last] = stores.energy_initial_mwh
+    energy = program.variables(shape, kept, stores.energy_max_mwh)
     spill = program.variables(shape, 0.0, periods.inflow_mw)
-    flow = [
+    low, high = np.zeros(shape), np.zeros(shape) + stores.energy_max_mwh
+    low[links.first] = high[links.first] = stores.energy_initial_mwh
+    before = program.variables(shape, low, high)
+    off = links.where_on(0.0, stores.energy_max_mwh)
+    held = [(before[links.later], 1.0), (energy[links.earlier], -1.0)]
+    program.rows(before[links.later].shape, held, -off, off)
+    change = [
+        (energy, 1.0),
+        (before, -1.0),
         (charge, -stores.charge_efficiency * hours),
         (discharge, hours / stores.discharge_efficiency),
         (spill, hours),
     ]
-    gain = periods.inflow_mw * hours
-    later = [(columns[1:], coefficient) for columns, coefficient in flow]
-    program.rows(
-        energy[1:].shape, [(energy[1:], 1.0), (energy[:-1], -1.0), *later], gain[1:], gain[1:]
-    )
-    first = gain[:1] + stores.energy_initial_mwh
-    begin = [(columns[:1], coefficient) for columns, coefficient in flow]
-    program.rows(first.shape, [(energy[:1], 1.0), *begin], first, first)
-    program.rows(first.shape, [(energy[-1:], 1.0)], stores.energy_initial_mwh[None], np.inf)
+    program.rows(shape, change, periods.inflow_mw * hours, periods.inflow_mw * hours)
     return {"charge": charge, "discharge": discharge, "energy": energy}
 
 
 def bus_demand(grid: Grid, periods: Periods) -> Floats:
     """Demand at each bus, shunt conductance at nominal voltage included, shape (T, buses), MW."""
-    at_bus = periods.load_mw * grid.loads.in_service @ _incidence(grid.loads.bus, len(grid.buses))
-    demand: Floats = at_bus + grid.buses.gs_mw
+    given = periods.load_mw * grid.loads.in_service
+    demand: Floats = _at_buses(given, grid.loads.bus, len(grid.buses)) + grid.buses.gs_mw
     return demand
 
 
-def _incidence(bus: Ints, buses: int) -> csr_matrix:
-    """1 where an element (row) stands at a bus (column)."""
-    return coo_matrix((np.ones(len(bus)), (np.arange(len(bus)), bus)), (len(bus), buses)).tocsr()
+def _at_buses(values: Floats, bus: Ints, buses: int) -> Floats:
+    """Sums at the buses of elements' values, shape (T, elements) to (T, buses)."""
+    found = np.empty((len(values), buses))
+    for row, each in zip(found, values, strict=True):
+        row[:] = np.bincount(bus, each, buses)
+    return found
 
 
 def _reserves(

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -23,6 +22,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from data_engineering.model.grid import Flags, Floats, Ints
 from data_engineering.model.problem import SolveRequest
 from data_engineering.solvers.dc_network import DcNetwork
+from data_engineering.solvers.grown_rows import INTACT, Limits, Tangents
+from data_engineering.solvers.interval_links import Links
 from data_engineering.solvers.linear import LinearProgram
 from data_engineering.solvers.live_program import Answer, LiveProgram
 from data_engineering.solvers.outage_factors import OutageFactors
@@ -34,36 +35,10 @@ from data_engineering.solvers.resources import (
     tangent,
 )
 
-INTACT = -1
-"""The number of the outage that is none."""
+__all__ = ["INTACT", "Limits", "SecurityProgram", "security_program"]
+
 NEGLIGIBLE = 1e-9
 """HiGHS drops coefficients of this size and below."""
-
-
-class Limits(NamedTuple):
-    """Flow limits in the program, all shape (count,): what each is, its row and its slack."""
-
-    interval: Ints
-    branch: Ints
-    outage: Ints
-    upper: Flags
-    row: Ints
-    slack: Ints
-
-    @staticmethod
-    def none() -> Limits:
-        """No limits."""
-        empty = np.zeros(0, dtype=np.int64)
-        return Limits(empty, empty, empty, np.zeros(0, dtype=np.bool_), empty, empty)
-
-    def keys(self, outages: int, branches: int) -> Ints:
-        """One number for each limit."""
-        place = self.interval * (outages + 1) + self.outage + 1
-        return (place * branches + self.branch) * 2 + self.upper
-
-    def with_more(self, more: Limits) -> Limits:
-        """These and others."""
-        return Limits(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
 
 
 @dataclass(eq=False)
@@ -81,6 +56,8 @@ class SecurityProgram:
         load_share: how proportional shedding is spread over the buses, shape (n, islands).
         constant_usd: cost that no column carries: of minima and starts that are given.
         shift_flow: what phase shifters alone drive through each branch, shape (L,), MW.
+        limits, tangents: what was added.
+        links: which interval follows which; in a ring all first axes are the slots.
         transfers: MW on a branch per MW at each bus, by branch.
     """
 
@@ -102,7 +79,9 @@ class SecurityProgram:
     load_share: Floats
     constant_usd: float
     shift_flow: Floats
+    links: Links
     limits: Limits = field(default_factory=Limits.none)
+    tangents: Tangents = field(default_factory=Tangents.none)
     transfers: dict[int, Floats] = field(default_factory=dict)
 
     def add_flows(self, interval: Ints, branch: Ints) -> None:
@@ -220,6 +199,13 @@ class SecurityProgram:
             on[self.resources.thermal] = self.resources.state[interval]
         return on
 
+    def all_running(self) -> Flags:
+        """Units of the grid that run, shape (T, units)."""
+        on = np.tile(self.request.grid.generators.in_service, (self.request.periods.count, 1))
+        if self.resources.state is not None:
+            on[:, self.resources.thermal] = self.resources.state
+        return on
+
     def add_sheds(self, interval: Ints, bus: Ints) -> None:
         """Columns for load shed at single buses."""
         load = np.maximum(self.resources.demand_mw[interval, bus], 0.0)
@@ -252,7 +238,8 @@ class SecurityProgram:
         loaded = self.resources.demand_mw[interval] > 0.0
         wanted = loaded & (self.network.island == island[:, None]) & (self.shed[interval] < 0)
         which, bus = np.nonzero(wanted)
-        self.add_sheds(interval[which], bus)
+        if len(which):
+            self.add_sheds(interval[which], bus)
         self.spread[interval, island] = True
         zero = np.zeros(len(interval))
         self.live.bound_columns(self.all_shed[interval, island], zero, zero)
@@ -283,7 +270,8 @@ class SecurityProgram:
         elif resources.state is not None:
             low = base * resources.state[interval, which]
         entries = _csr(rows, where, values, (len(curved), self.live.columns))
-        self.live.add_rows(low, np.full(len(curved), np.inf), entries)
+        numbers = self.live.add_rows(low, np.full(len(curved), np.inf), entries)
+        self.tangents = self.tangents.with_more(Tangents(interval, curved, base, numbers))
 
     def set_load(self, load_mw: Floats) -> None:
         """Give every load another demand, shape (T, loads), MW; the basis stays."""
@@ -294,18 +282,25 @@ class SecurityProgram:
         self.request = replace(request, periods=periods)
         self.resources = replace(self.resources, fixed_mw=fixed, demand_mw=demand)
         loaded = np.maximum(demand, 0.0)
-        needed = -(fixed @ self.member)
-        self.live.bound_rows(self.balance.ravel(), needed.ravel(), needed.ravel())
-        most = np.where(self.spread, 0.0, loaded @ self.member)
-        self.live.bound_columns(self.all_shed.ravel(), np.zeros(most.size), most.ravel())
+        needed = -(fixed @ self.member).ravel()
+        self.live.bound_rows(self.balance.ravel(), needed, needed)
+        most = (loaded @ self.member).ravel()
+        self.live.bound_columns(self.all_shed.ravel(), np.zeros(most.size), most)
+        self.bound_grown()
+
+    def bound_grown(self) -> None:
+        """Bounds of the flows and slacks that were added, for what is fixed now."""
+        fixed, loaded = self.resources.fixed_mw, np.maximum(self.resources.demand_mw, 0.0)
+        t, island = np.nonzero(self.spread)
+        if len(t):
+            self.spread_shed(t, island)
         t, bus = np.nonzero(self.shed >= 0)
         if len(t):
             self.live.bound_columns(self.shed[t, bus], np.zeros(len(t)), loaded[t, bus])
         t, branch = np.nonzero(self.flow_row >= 0)
         if len(t):
-            known = np.unique(branch)
-            through = fixed @ self.transfer(known).T
-            right = through[t, np.searchsorted(known, branch)] + self.shift_flow[branch]
+            known, place = np.unique(branch, return_inverse=True)
+            right = (fixed @ self.transfer(known).T)[t, place] + self.shift_flow[branch]
             self.live.bound_rows(self.flow_row[t, branch], right, right)
 
     def right_sides(self, load_mw: Floats) -> tuple[Floats, Ints, Floats]:
@@ -385,24 +380,17 @@ def security_program(
     network: DcNetwork,
     factors: OutageFactors,
     directions: Flags | None,
+    links: Links | None = None,
 ) -> SecurityProgram:
-    """The program before any limit of the network; `directions` as in `add_resources`."""
-    periods, penalties = request.periods, request.options.penalties
-    program = LinearProgram()
-    resources = add_resources(program, request, directions)
-    islands = int(network.island.max()) + 1
-    shape = (periods.count, islands)
+    """The program before any limit of the network; `directions`, `links` as in `add_resources`."""
+    periods, program = request.periods, LinearProgram()
+    links = links or Links(periods.count)
+    resources = add_resources(program, request, directions, links)
     member = coo_matrix(
         (np.ones(len(network.island)), (np.arange(len(network.island)), network.island))
     ).tocsr()
-    loaded = np.maximum(resources.demand_mw, 0.0)
-    all_shed = program.variables(shape, 0.0, loaded @ member, penalties.load_shed * periods.hours)
-    spill = program.variables(shape, 0.0, np.inf, penalties.over_generation * periods.hours)
-    needed = -(resources.fixed_mw @ member)
-    balance = program.rows(shape, [(all_shed, 1.0), (spill, -1.0)], needed, needed)
-    for part in resources.injections:
-        program.add_entries(balance[:, network.island[part.bus]], part.columns, part.factor)
-    nominal = loaded.sum(axis=0)
+    all_shed, spill, balance = add_balances(program, request, resources, network, member)
+    nominal = np.maximum(resources.demand_mw, 0.0).sum(axis=0)
     total = nominal @ member
     share = member.multiply(nominal[:, None]).toarray() / np.where(total > 0.0, total, 1.0)
     nowhere = np.full(resources.demand_mw.shape, -1, dtype=np.int64)
@@ -421,15 +409,37 @@ def security_program(
         over=nowhere.copy(),
         flow=no_flow,
         flow_row=no_flow.copy(),
-        spread=np.zeros(shape, dtype=np.bool_),
+        spread=np.zeros(balance.shape, dtype=np.bool_),
         member=member,
         load_share=share,
-        constant_usd=_constant(request, resources),
+        constant_usd=given_cost(request, resources),
         shift_flow=network.flows(network.angles(np.zeros(len(network.island)))),
+        links=links,
     )
 
 
-def _constant(request: SolveRequest, resources: Resources) -> float:
+def add_balances(
+    program: LinearProgram,
+    request: SolveRequest,
+    resources: Resources,
+    network: DcNetwork,
+    member: csr_matrix,
+) -> tuple[Ints, Ints, Ints]:
+    """Columns of what is shed and spilled, and the balances, of each interval and island."""
+    periods, penalties = request.periods, request.options.penalties
+    shape = (periods.count, member.shape[1])
+    most = np.maximum(resources.demand_mw, 0.0) @ member
+    all_shed = program.variables(shape, 0.0, most, penalties.load_shed * periods.hours)
+    spill = program.variables(shape, 0.0, np.inf, penalties.over_generation * periods.hours)
+    needed = -(resources.fixed_mw @ member)
+    balance = program.rows(shape, [(all_shed, 1.0), (spill, -1.0)], needed, needed)
+    for part in () if program.bounds_only else resources.injections:
+        program.add_entries(balance[:, network.island[part.bus]], part.columns, part.factor)
+    return all_shed, spill, balance
+
+
+def given_cost(request: SolveRequest, resources: Resources) -> float:
+    """Cost of minima and starts that a commitment fixes, USD."""
     commitment = given_commitment(request)
     if commitment is None or resources.state is None:
         return 0.0
