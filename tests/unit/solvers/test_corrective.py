@@ -198,6 +198,38 @@ def test_between_the_economic_and_the_preventive_dispatch(name: str):
     assert corrective < preventive * (1 - 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("case5_pjm", [0.9, 1.0]), ("case14_ieee", [0.5, 0.6]), ("case24_ieee_rts", [0.9, 1.0])],
+)
+def test_without_time_to_redispatch_it_is_the_preventive_dispatch(name: str, profile: list[float]):
+    """The continuous rating must hold at once, and anything after a second outage will do.
+
+    Demands that can be secured: a limit that breaks costs again in each interval of its chain.
+    """
+    grid = rated(pglib(name), b=np.inf)
+    request = pglib_request(grid, profile, redispatch_intervals=0, secure_intervals=1)
+    preventive = solve_lascopf(replace(request, grid=rated(grid)))
+    assert solve_corrective(request).objective == pytest.approx(preventive.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize("bus", [1, 2, 3])
+def test_prices_are_what_more_demand_costs(bus: int):
+    """0.1 MW more and less at the loads of case5, chains, second outages and weights included."""
+    request = pglib_request(pglib("case5_pjm"), [0.93], weight=0.1)
+    load = np.flatnonzero(request.grid.loads.bus == bus)
+
+    def objective(change_mw: float) -> float:
+        demand = request.periods.load_mw.copy()
+        demand[0, load] += change_mw
+        periods = replace(request.periods, load_mw=demand)
+        return solve_corrective(replace(request, periods=periods)).objective
+
+    prices = solve_corrective(request).tables["bus_results"]["lmp_total"].to_numpy()
+    # The cost is straight around this demand, so that the differences are exact but for rounding.
+    assert (objective(0.1) - objective(-0.1)) / 0.2 == pytest.approx(prices[bus], abs=1e-4)
+
+
 def test_without_ratings_it_is_the_economic_dispatch():
     grid = pglib("case14_ieee")
     grid = rated(grid, np.full(len(grid.branches), np.inf))
