@@ -67,13 +67,12 @@ class ChainLimit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FlowPart:
-    """A row in which a flow stands with coefficient `sign`; what a bus moves in it, shape (n,)."""
+    """A row in which a flow stands, and what a MW put in at each bus moves in it, shape (n,)."""
 
     interval: int
     branch: int
     label: str
     row: int
-    sign: float
     at_bus: Floats
 
 
@@ -262,7 +261,7 @@ class Chains:
             ChainLimit(number, step, branch, second, upper, row, int(slack[0]), rate)
         )
         label = self.label(chain, step, second)
-        self.parts.append(FlowPart(chain.interval, branch, label, row, 1.0, at_bus))
+        self.parts.append(FlowPart(chain.interval, branch, label, row, at_bus))
         return True
 
     def at_once(self, chain: Chain, root: Floats, answer: Answer) -> Floats:

@@ -86,7 +86,7 @@ class Heat:
             given = np.array([-fixed])
             row = int(live.add_rows(given, given, entries)[0])
             label = chains.label(chain, 0)
-            chains.parts.append(FlowPart(chain.interval, branch, label, row, 1.0, at_bus))
+            chains.parts.append(FlowPart(chain.interval, branch, label, row, at_bus))
         # At y = 1 one MW more makes 2 / A of temperature: a slack costs what the overload would.
         price = request.options.penalties.outage_overload * hours * rate / 2.0
         steps = self.steps

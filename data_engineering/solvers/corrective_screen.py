@@ -27,21 +27,19 @@ def needed_chains(chains: Chains, answer: Answer, flow: Floats) -> float:
     rate = program.request.grid.branches.rate_a_mva
     secure = program.request.options.restoration.secure_intervals > 0
     power = _unit_power(chains, answer)
-    wanted, worst = [], 0.0
+    worst = 0.0
     for number, state in enumerate(states.outages):
-        after = state.flows(flow)
+        missing = [t for t in range(len(flow)) if (t, number) not in chains.place]
+        after = state.flows(flow[missing])
         excess = (np.abs(after) - rate).max(axis=1, initial=-np.inf)
         if secure:
             later = [_second_excess(chains, number, each).max(initial=-np.inf) for each in after]
             excess = np.maximum(excess, later)
         if len(state.units):
-            excess = np.maximum(excess, power[:, state.units].max(axis=1))
-        for interval in np.flatnonzero(excess > VIOLATION_MW).tolist():
-            if (interval, number) not in chains.place:
-                wanted.append((interval, number))
-                worst = max(worst, float(excess[interval]))
-    for interval, number in wanted:
-        chains.add(interval, number)
+            excess = np.maximum(excess, power[missing][:, state.units].max(axis=1))
+        for t in np.flatnonzero(excess > VIOLATION_MW).tolist():
+            chains.add(missing[t], number)
+            worst = max(worst, float(excess[t]))
     return worst
 
 
