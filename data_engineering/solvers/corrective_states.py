@@ -56,12 +56,10 @@ class States:
         known = self._second.get(number)
         if known is None:
             first = self.outages[number]
-            place = np.searchsorted(self.ends, first.branches)
             transfer = self.transfer + first.factors @ self.transfer[first.branches]
             columns = transfer[:, np.searchsorted(self.ends, self.seconds)]
             stays = 1.0 - columns[self.seconds, np.arange(len(self.seconds))]
             counts = (np.abs(stays) > ISLANDING) & ~np.isin(self.seconds, first.branches)
-            assert (self.ends[place] == first.branches).all()
             factors = np.where(counts, columns / np.where(counts, stays, 1.0), 0.0)
             which = np.flatnonzero(counts)
             factors[self.seconds[which], which] = -1.0

@@ -38,6 +38,7 @@ from data_engineering.solvers.result_rows import AT_LIMIT_MW
 
 log = logging.getLogger(__name__)
 
+TELL_EVERY = 10
 BALANCE_EVERY, BALANCE_UNTIL, BALANCE_RATIO = 20, 1_000, 5.0
 """The steps follow the residuals every so many rounds, for so long, when they differ so much."""
 SMALLEST = 1e-12
@@ -51,14 +52,13 @@ def solve_decomposed(
 
     Args:
         request: kinds dcopf, scopf and lascopf; `options.decomposition` has the steps.
-        progress: called with a line of text after every round.
+        progress: called with a line of text after every tenth round.
 
     Raises:
-        BadInput: the request has no commitment or relaxes it, an outage names an element that
-            the grid has not, or messages are asked to do more than they can.
+        BadInput: the request has no commitment or relaxes it, a step is not positive, an outage
+            names an element that the grid has not, or messages are asked for more than they do.
     """
-    if request.commitment is None and request.options.commitment == "relaxed":
-        raise BadInput("options.commitment", "relaxed", "give a commitment, or `on`")
+    _check(request)
     if request.options.decomposition.inner == "message_passing":
         return solve_by_messages(request, progress)
     network = dc_network(request.grid)
@@ -75,6 +75,16 @@ def solve_decomposed(
             common, status = _agree(request, network, factors, net > 0.0, team, progress)
         bound = _bound(common, team) if common.history else np.nan
     return decomposed_result(common, status, bound, time.perf_counter() - started)
+
+
+def _check(request: SolveRequest) -> None:
+    if request.commitment is None and request.options.commitment == "relaxed":
+        raise BadInput("options.commitment", "relaxed", "give a commitment, or `on`")
+    steps = request.options.decomposition
+    for name in ("alpha", "beta", "gamma", "tolerance", "max_iterations", "workers"):
+        if not getattr(steps, name) > 0:
+            field = f"options.decomposition.{name}"
+            raise BadInput(field, getattr(steps, name), "give more than 0")
 
 
 def _agree(
@@ -101,7 +111,7 @@ def _agree(
         latest = common.history[-1]
         common.history[-1] = replace(latest, seconds=time.perf_counter() - started)
         grown = _grow(common)
-        if progress is not None:
+        if progress is not None and number % TELL_EVERY == 0:
             progress(
                 f"round {number}: {latest.objective:,.2f} USD, agents differ by "
                 f"{latest.disagreement:.2e} p.u. and moved by {latest.movement:.2e}"

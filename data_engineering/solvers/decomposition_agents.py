@@ -64,7 +64,7 @@ class RecordedProgram(LiveProgram):
         """As the parent's."""
         self.lower[columns], self.upper[columns] = lower, upper
 
-    def run(self, time_limit_seconds: float) -> Answer:
+    def run(self, time_limit_seconds: float, primal: bool = False) -> Answer:
         """Nothing solves it here."""
         raise NotImplementedError(f"{time_limit_seconds}: a recorded program is solved by agents")
 

@@ -201,6 +201,12 @@ def test_a_relaxed_commitment_is_refused_in_a_line():
         solve_decomposed(replace(request, options=Options(commitment="relaxed")))
 
 
+@pytest.mark.parametrize("name", ["alpha", "tolerance", "max_iterations", "workers"])
+def test_steps_that_are_not_positive_are_refused_in_a_line(name: str):
+    with pytest.raises(BadInput, match=rf"options\.decomposition\.{name}: 0 is not usable"):
+        solve_decomposed(triangle_request([60.0], Decomposition(**{name: 0})))
+
+
 def test_units_that_are_off_start_and_stop_among_agents():
     """A unit starts at and stops from its minimum; its beliefs are numbers while it is off."""
     request = case_request("case24_ieee_rts", False, steps(10.0, max_iterations=2_000))
