@@ -27,6 +27,7 @@ from data_engineering.solvers.corrective_states import States, states_after
 from data_engineering.solvers.corrective_tables import corrective_result
 from data_engineering.solvers.dc_network import DcNetwork, dc_network
 from data_engineering.solvers.lascopf import (
+    CURVED_SHARE,
     MAX_ROUNDS,
     add_limits,
     add_slacks,
@@ -191,7 +192,7 @@ def _round(tree: Tree, started: float) -> bool:
     found = _broken(tree, injection)
     added |= add_limits(program, tree.screened)
     added |= found > 0.0
-    if missing / max(abs(bound), 1.0) > program.request.options.tolerance / 4.0:
+    if missing / max(abs(bound), 1.0) > program.request.options.tolerance / CURVED_SHARE:
         add_tangents(program, answer, gap)
         chains.add_tangents(answer, chains_gap)
         added = True
