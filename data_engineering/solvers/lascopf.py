@@ -86,20 +86,13 @@ def dispatch_secure(
     return result_of(solved.program, solved.answer, solved.screened, solved.history, solved.status)
 
 
-def generate(
-    program: SecurityProgram,
-    progress: Callable[[str], None] | None = None,
-    primal: bool = False,
-) -> Solved:
-    """Solve, screen and add until nothing is broken or the time is over.
-
-    `primal`: the first round is by the primal simplex method, for a basis that is nearly feasible.
-    """
+def generate(program: SecurityProgram, progress: Callable[[str], None] | None = None) -> Solved:
+    """Solve, screen and add until nothing is broken or the time is over."""
     options, started = program.request.options, time.perf_counter()
     history: list[Round] = []
     while True:
         left = options.time_limit_seconds - (time.perf_counter() - started)
-        answer = program.live.run(max(left, 0.1), primal and not history)
+        answer = program.live.run(max(left, 0.1))
         if answer.status != "optimal":
             return Solved(program, answer, Screened.nothing(program), history, answer.status)
         screened = screen(program, answer)

@@ -145,28 +145,23 @@ class OutageFactors:
     def _after_branches(self, base: Floats, carried: Floats, limit: Floats) -> Pairs:
         """Flows beyond their limits after the loss of single branches.
 
-        |f_l| + |L f_k| bounds the flow after the outage: first with the largest L of a row and the
-        largest f, then pair by pair in single precision most are ruled out.
+        |f_l| + |L f_k| bounds the flow after the outage. With the least room of l and the largest
+        f_k of all intervals one product in single precision rules most pairs out.
         """
-        size, margin = np.abs(carried), limit - np.abs(base) - 1e-5 * limit - 1e-3
-        near = self._largest * size.max(axis=1)[:, None] > margin
-        interval, row = np.nonzero(near)
-        small, size = self._small, size.astype(np.float32)
-        room = np.asarray(margin[interval, row], dtype=np.float32)[:, None]
+        # Single precision has 7 digits; a margin that is smaller by so much keeps all true pairs.
+        room = (limit - np.abs(base)).min(axis=0) - 1e-5 * limit - 1e-3
+        largest = np.abs(carried).max(axis=0)
+        near = self._sizes * largest.astype(np.float32) > room.astype(np.float32)[:, None]
+        row, column = np.nonzero(near)
+        factor, step = self.by_branch[row, column], max(PAIRS // max(len(row), 1), 1)
         found = []
-        step = max(PAIRS // len(self.lost), 1)
-        for first in range(0, len(row), step):
+        for first in range(0, len(base), step):
             part = slice(first, first + step)
-            place, column = np.nonzero(small[row[part]] * size[interval[part]] > room[part])
-            found.append((place + first, column))
-        place, column = (
-            np.concatenate([each[k] for each in found]) if found else np.zeros(0, dtype=np.int64)
-            for k in range(2)
-        )
-        t, line = interval[place], row[place]
-        after = base[t, line] + self.by_branch[line, column] * carried[t, column]
-        over = np.abs(after) > limit[line]
-        return Pairs(t[over], line[over], self.branch_outages[column[over]], after[over])
+            after = base[part, row] + factor * carried[part, column]
+            t, pair = np.nonzero(np.abs(after) > limit[row])
+            found.append((t + first, pair, after[t, pair]))
+        interval, pair, flow = (np.concatenate([each[k] for each in found]) for k in range(3))
+        return Pairs(interval, row[pair], self.branch_outages[column[pair]], flow)
 
     def _combined_units(self, each: Combined, on: Flags) -> Floats:
         intact = self.by_unit(on, each.units)
@@ -174,14 +169,9 @@ class OutageFactors:
         return found
 
     @cached_property
-    def _small(self) -> NDArray[np.float32]:
-        """Sizes of `by_branch`; single precision has 7 digits, which margins allow for."""
+    def _sizes(self) -> NDArray[np.float32]:
+        """Sizes of `by_branch`."""
         return np.abs(self.by_branch).astype(np.float32)
-
-    @cached_property
-    def _largest(self) -> Floats:
-        """The largest size in each row of `by_branch`, shape (M,)."""
-        return np.asarray(self._small.max(axis=1, initial=0.0), dtype=np.float64)
 
 
 def _over(interval: int, after: Floats, limit: Floats, outages: Ints) -> Pairs:

@@ -50,7 +50,7 @@ class RollingHorizon:
             The answer with its intervals in the order of time, as `result_of` takes it.
         """
         program = self._program
-        solved = generate(program, progress, primal=self._rows > 0)
+        solved = generate(program, progress)
         if _directions(self._request) is None and solved.status == "optimal":
             # As without rolling: a store keeps the direction of its net power.
             values, resources = solved.answer.values, program.resources
@@ -84,6 +84,7 @@ class RollingHorizon:
             asked = _in_slots(request, links)
             self._request = request
             renew(self._program, asked, _directions(asked), links)
+            self._program.live.prepare_move(links.count)
         else:
             self.rebuilt += 1
             self._request, self._rows = request, 0

@@ -55,7 +55,8 @@ class SecurityProgram:
         member: 1 where a bus is in an island, shape (n, islands).
         load_share: how proportional shedding is spread over the buses, shape (n, islands).
         constant_usd: cost that no column carries: of minima and starts that are given.
-        shift_flow: what phase shifters alone drive through each branch, shape (L,), MW.
+        shift_angle: angles that phase shifters alone cause, shape (n,), radians.
+        shift_flow: what they drive through each branch, shape (L,), MW.
         limits, tangents: what was added.
         links: which interval follows which; in a ring all first axes are the slots.
         transfers: MW on a branch per MW at each bus, by branch.
@@ -78,6 +79,7 @@ class SecurityProgram:
     member: csr_matrix
     load_share: Floats
     constant_usd: float
+    shift_angle: Floats
     shift_flow: Floats
     links: Links
     limits: Limits = field(default_factory=Limits.none)
@@ -299,8 +301,7 @@ class SecurityProgram:
             self.live.bound_columns(self.shed[t, bus], np.zeros(len(t)), loaded[t, bus])
         t, branch = np.nonzero(self.flow_row >= 0)
         if len(t):
-            known, place = np.unique(branch, return_inverse=True)
-            right = (fixed @ self.transfer(known).T)[t, place] + self.shift_flow[branch]
+            right = self.network.flows(self.network.angles(fixed))[t, branch]
             self.live.bound_rows(self.flow_row[t, branch], right, right)
 
     def right_sides(self, load_mw: Floats) -> tuple[Floats, Ints, Floats]:
@@ -352,13 +353,22 @@ class SecurityProgram:
 
     def prices(self, answer: Answer) -> Floats:
         """Cost of one more MW at every bus in every interval, shape (T, n), USD."""
-        price: Floats = answer.duals[self.balance][:, self.network.island]
-        branches = np.flatnonzero((self.flow_row >= 0).any(axis=0))
-        if len(branches):
-            rows = self.flow_row[:, branches]
-            dual = np.where(rows >= 0, answer.duals[np.maximum(rows, 0)], 0.0)
-            price = price - dual @ self.transfer(branches)
-        return price
+        network = self.network
+        price: Floats = answer.duals[self.balance][:, network.island]
+        known = self.flow_row >= 0
+        if not known.any():
+            return price
+        # Duals of flows times transfer factors, by one solve with the network's symmetric matrix.
+        through = np.zeros(self.flow_row.shape)
+        through[known] = answer.duals[self.flow_row[known]]
+        through *= network.slope
+        ends = zip(price, through, strict=True)
+        at_bus = [
+            np.bincount(network.from_bus, each, len(row))
+            - np.bincount(network.to_bus, each, len(row))
+            for row, each in ends
+        ]
+        return price - (network.angles(np.array(at_bus)) - self.shift_angle)
 
     def prices_of(self, duals: Floats) -> Floats:
         """`prices` of a program of one interval for many answers, shape (S, n), USD."""
@@ -390,6 +400,7 @@ def security_program(
         (np.ones(len(network.island)), (np.arange(len(network.island)), network.island))
     ).tocsr()
     all_shed, spill, balance = add_balances(program, request, resources, network, member)
+    shift_angle = network.angles(np.zeros(len(network.island)))
     nominal = np.maximum(resources.demand_mw, 0.0).sum(axis=0)
     total = nominal @ member
     share = member.multiply(nominal[:, None]).toarray() / np.where(total > 0.0, total, 1.0)
@@ -413,7 +424,8 @@ def security_program(
         member=member,
         load_share=share,
         constant_usd=given_cost(request, resources),
-        shift_flow=network.flows(network.angles(np.zeros(len(network.island)))),
+        shift_angle=shift_angle,
+        shift_flow=network.flows(shift_angle),
         links=links,
     )
 

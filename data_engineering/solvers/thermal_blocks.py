@@ -113,6 +113,8 @@ def _curved(
     """Costs of quadratic units, above the tangents at a few outputs."""
     which = quadratic.units
     cost = program.variables((periods.count, len(which)), -np.inf, np.inf, 1.0)
+    if not len(which):
+        return cost
     for share in np.linspace(0.0, 1.0, FIRST_TANGENTS):
         at = units.p_min_mw[which] + share * (units.p_max_mw - units.p_min_mw)[which]
         slope, base = tangent(quadratic, units, at)
@@ -203,7 +205,8 @@ def _after(
     A unit that was below its minimum was off: it starts, or is stopped, freely.
     """
     bound = np.isfinite(before_mw) & (before_mw >= units.p_min_mw - ROUNDING_MW) & running
-    level = np.where(bound, np.maximum(before_mw - units.p_min_mw, 0.0), 0.0)
+    # To nine digits: HiGHS warns of bounds that are all but zero.
+    level = np.where(bound, np.maximum(np.round(before_mw - units.p_min_mw, 9), 0.0), 0.0)
     low = np.where(bound, np.maximum(level - units.ramp_down_mw, 0.0), 0.0)
     high = np.where(bound, np.minimum(room, level + units.ramp_up_mw), room)
     # Bounds that cross by rounding are one number.
