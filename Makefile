@@ -60,8 +60,9 @@ test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
 
-benchmark: $(READY) ## measure, as ratios within one run
-	$(BIN)/python tests/benchmarks/copy_benchmark.py
+BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition
+benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)
+	set -e; for name in $(BENCHMARKS); do .venv-oracle/bin/python tests/benchmarks/$${name}_benchmark.py; done
 
 docs: $(READY) ## write the data dictionary from the table declarations
 	$(BIN)/python -m data_engineering.model.dictionary > docs/DATA_DICTIONARY.md.partial

@@ -112,17 +112,17 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Steps of the decomposed method; `alpha`, `beta`, `gamma` in p.u. on 100 MVA.
+    """Steps of the decomposed method to begin with; `alpha`, `beta`, `gamma` in p.u. on 100 MVA.
 
     The defaults converge to the optimum; the schedules and tolerances of the published program stop
-    far from it.
+    far from it. `workers` processes pay for large agents only.
     """
 
     alpha: float = 100.0
     beta: float = 200.0
     gamma: float = 100.0
     tolerance: float = 1e-4
-    max_iterations: int = 500
+    max_iterations: int = 2_000
     inner: Literal["qp", "message_passing"] = "qp"
     workers: int = 1
 
