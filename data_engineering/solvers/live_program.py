@@ -143,14 +143,13 @@ class LiveProgram:
         """The status of one at its lower bound."""
         return self._highspy.HighsBasisStatus.kLower
 
-    def prepare_move(self, parts: int) -> None:
+    def prepare_move(self, primal: bool) -> None:
         """Let the next run begin from the optimum of nearly the same program.
 
-        The dual simplex method keeps the optimum's prices; only where no more bounds changed than
-        one of `parts` alike has, is the primal one faster, for the answer hardly moves.
+        Costs are not moved at random against degeneracy: that would lose the optimum's prices,
+        from which the dual simplex method starts. `primal` takes the primal one instead.
         """
-        few = self.changes * parts <= self.columns + self.rows
-        self._solver.setOptionValue("simplex_strategy", PRIMAL if few else DUAL)
+        self._solver.setOptionValue("simplex_strategy", PRIMAL if primal else DUAL)
         self._solver.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0)
         self._moved = True
 

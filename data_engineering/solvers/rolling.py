@@ -84,12 +84,23 @@ class RollingHorizon:
             asked = _in_slots(request, links)
             self._request = request
             renew(self._program, asked, _directions(asked), links)
-            self._program.live.prepare_move(links.count)
+            self._program.live.prepare_move(self._hardly_moved(request))
         else:
             self.rebuilt += 1
             self._request, self._rows = request, 0
             self._program = _program(request)
         return self.solve(progress)
+
+    def _hardly_moved(self, request: SolveRequest) -> bool:
+        """Whether the primal simplex method has the shorter way to the next optimum.
+
+        The stores' energy at the beginning has a price, which the dual method would have to work
+        down from wherever a bound lets that energy jump. It has the shorter way all the same if
+        more bounds changed than one interval has.
+        """
+        live, count = self._program.live, request.periods.count
+        few = live.changes * count <= live.columns + live.rows
+        return few and bool(request.grid.storages.in_service.any())
 
     def _fits(self, request: SolveRequest) -> bool:
         """Whether a request is the one before but for bounds."""
