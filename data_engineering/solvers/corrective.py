@@ -39,7 +39,8 @@ from data_engineering.solvers.lascopf_tables import Round, Screened
 from data_engineering.solvers.live_program import Answer
 from data_engineering.solvers.outage_factors import OutageFactors, outage_factors
 from data_engineering.solvers.result_rows import AT_LIMIT_MW
-from data_engineering.solvers.security_program import SecurityProgram, security_program
+from data_engineering.solvers.security_build import security_program
+from data_engineering.solvers.security_program import SecurityProgram
 
 log = logging.getLogger(__name__)
 

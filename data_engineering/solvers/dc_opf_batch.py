@@ -18,7 +18,8 @@ from data_engineering.solvers.lascopf import (
     unit_power,
 )
 from data_engineering.solvers.outage_factors import outage_factors
-from data_engineering.solvers.security_program import INTACT, SecurityProgram, security_program
+from data_engineering.solvers.security_build import security_program
+from data_engineering.solvers.security_program import INTACT, SecurityProgram
 
 CHUNK = 64
 """Rows whose answers are checked together."""

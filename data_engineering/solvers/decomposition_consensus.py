@@ -17,7 +17,8 @@ from data_engineering.solvers.decomposition_agents import (
 )
 from data_engineering.solvers.live_program import Answer
 from data_engineering.solvers.outage_factors import OutageFactors
-from data_engineering.solvers.security_program import SecurityProgram, security_program
+from data_engineering.solvers.security_build import security_program
+from data_engineering.solvers.security_program import SecurityProgram
 
 PER_UNIT_MW = 100.0
 """Steps and tolerance are in p.u. on this base, whatever the grid's."""

@@ -11,7 +11,8 @@ from data_engineering.model.problem import SolveRequest
 from data_engineering.solvers.interval_links import Links
 from data_engineering.solvers.linear import LinearProgram
 from data_engineering.solvers.resources import add_resources
-from data_engineering.solvers.security_program import SecurityProgram, add_balances, given_cost
+from data_engineering.solvers.security_build import add_balances, given_cost
+from data_engineering.solvers.security_program import SecurityProgram
 
 
 def renew(

@@ -22,7 +22,8 @@ from data_engineering.solvers.lascopf import Solved, generate
 from data_engineering.solvers.outage_factors import outage_factors
 from data_engineering.solvers.program_renewal import in_time_order, renew
 from data_engineering.solvers.result_rows import AT_LIMIT_MW
-from data_engineering.solvers.security_program import SecurityProgram, security_program
+from data_engineering.solvers.security_build import security_program
+from data_engineering.solvers.security_program import SecurityProgram
 
 MOST_GROWTH = 3
 """Times as many rows as after the first solve, at which the program is made anew."""
