@@ -13,7 +13,6 @@ from data_engineering.cli.data_commands import lines
 from data_engineering.cli.errors import log_to_file
 from data_engineering.cli.output import Json, Output
 from data_engineering.model.errors import BadInput
-from data_engineering.model.problem import Decomposition, Options
 from data_engineering.model.time import parse_day
 from data_engineering.settings import get_settings
 
@@ -119,6 +118,7 @@ def solve(
     if asked is not None and out is None and name in STORED:
         _stored(output, name, asked, kind, method, horizon, commitment, outages)
         return
+    from data_engineering.model.problem import Decomposition, Options
     from data_engineering.orchestration.case_solve import Wanted, solve_case
 
     wanted = Wanted(
