@@ -25,14 +25,18 @@ STEPS = 8
 def first_guess(scenarios: Scenarios) -> Complexes:
     """Voltages to begin with, shape (buses,), p.u.
 
-    The grid's own where it has any; else DC angles of the mean injections.
+    The grid's own where it has any; else DC angles of the mean injections. The angle of the
+    reference alone is not one: it is given, whatever the others are.
     """
     grid = scenarios.grid
     buses, set_point = grid.buses, scenarios.set_point_pu[0]
     held = scenarios.ever_held
     angle = np.deg2rad(buses.va_deg)
-    if np.ptp(buses.va_deg) == 0.0:
-        angle = dc_network(_reactive(grid)).angles(scenarios.power.real.mean(axis=0))
+    others = np.flatnonzero(scenarios.live & (np.arange(len(held)) != scenarios.reference))
+    if not len(others) or np.ptp(buses.va_deg[others]) == 0.0:
+        given = angle[scenarios.reference]
+        found = dc_network(_reactive(grid)).angles(scenarios.power.real.mean(axis=0))
+        angle = found - found[scenarios.reference] + given
     magnitude = np.where(held, set_point, buses.vm_pu)
     voltage: Complexes = magnitude * np.exp(1j * angle)
     return voltage

