@@ -156,15 +156,15 @@ def _reserves(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iter
     grid, rows, count = request.grid, thermal_rows(request.grid), request.periods.reported
     units = grid.generators
     power = _units(tables, "active_power", grid, rows)
-    on = _units(tables, "commitment_status", grid, rows)
-    reach = units.ramp_mw_per_min[rows] * RESERVE_MINUTES * on
+    on = _units(tables, "commitment_status", grid, rows) > 0.5
+    reach = np.where(on, units.ramp_mw_per_min[rows] * RESERVE_MINUTES, 0.0)
     up = _units(tables, "reserve_up_mw", grid, rows)
     down = _units(tables, "reserve_down_mw", grid, rows)
     yield from _worst("upward reserve above the ramp", up - reach)
     yield from _worst("upward reserve above the headroom", up + power - units.p_max_mw[rows])
     yield from _worst("downward reserve above the ramp", down - reach)
     if request.options.commitment != "relaxed":
-        low = np.where(on > 0.5, units.p_min_mw[rows], 0.0)
+        low = np.where(on, units.p_min_mw[rows], 0.0)
         yield from _worst("downward reserve above the room", down + low - power)
     short = tables["interval_results"]["reserve_shortfall_mw"].to_numpy()
     asked = request.periods.reserve_up_mw[:count]

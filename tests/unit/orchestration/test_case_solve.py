@@ -76,6 +76,15 @@ def test_a_case_of_one_instant_follows_the_load_shape_of_a_day(solve):
     assert peak["objective"] < facts["objective"] < 24 * peak["objective"]
 
 
+def test_units_are_committed_where_no_ramps_are_known(solve):
+    """Turning units off in the night costs no more than keeping all on, by more than the gap."""
+    asked = {"case": "pglib/case24_ieee_rts", "kind": "dcopf", "horizon": 8, "verify": False}
+    kept = solve(Wanted(**asked, day=date(2020, 1, 27), commitment="on"))
+    chosen = solve(Wanted(**asked, day=date(2020, 1, 27), commitment="uc"))
+    assert chosen["faults"] == kept["faults"] == []
+    assert chosen["objective"] < 0.95 * kept["objective"]
+
+
 def test_the_folder_of_tables_is_replaced_as_a_whole(solve, tmp_path):
     out = tmp_path / "out"
     solve(Wanted(CASE, "dcopf"), out)
