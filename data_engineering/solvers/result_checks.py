@@ -84,8 +84,9 @@ def _balances(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iter
     stated = at_bus("net_injection_mw")
     yield from _worst("stated net injection", np.abs((net - stated).to_numpy()))
     yield from _worst("balance of the system", np.abs(net.to_numpy().sum(axis=1)))
-    lost = np.maximum(at_bus("load_shed_mw").to_numpy() - at_bus("load_mw").to_numpy(), 0.0)
-    yield from _worst("load shed above the load", lost)
+    # A negative load gives power; nothing of it can be shed.
+    served = np.maximum(at_bus("load_mw").to_numpy(), 0.0)
+    yield from _worst("load shed above the load", at_bus("load_shed_mw").to_numpy() - served)
 
 
 def _sum_flows(flows: pd.DataFrame, end: str, grid: Grid) -> pd.DataFrame:
@@ -100,8 +101,11 @@ def _limits(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iterat
     units, flows = tables["generator_dispatch"], tables["branch_flow_results"]
     excess = (units["active_power"] - units["available_mw"]).to_numpy()
     yield from _worst("output above what is available", excess)
-    stored = units["generator_id"].isin(request.grid.storages.id)
-    yield from _worst("negative output of a unit", -units.loc[~stored, "active_power"].to_numpy())
+    grid = request.grid
+    power = _units(tables, "active_power", grid, np.arange(len(grid.generators)))
+    # Loads that can be dispatched are units with negative limits.
+    low = np.minimum(grid.generators.p_min_mw, 0.0)
+    yield from _worst("output below zero and the unit's minimum", low - power)
     over = flows["flow_mw"].abs() - flows["rating_mw"].fillna(np.inf) - flows["violation_mw"]
     yield from _worst("flow above the rating and the reported violation", over.to_numpy())
 
@@ -132,6 +136,12 @@ def _ramps(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iterato
     both = on[1:] & on[:-1]
     excess = np.where(both, np.abs(np.diff(power, axis=0)) - limit, 0.0)
     yield from _worst("change above the ramp", excess)
+    before = request.periods.before_mw
+    if before is not None:
+        # A unit that was below its minimum was off, and starts freely.
+        known = on[0] & (before[rows] >= grid.generators.p_min_mw[rows] - TOLERANCE_MW)
+        first = np.where(known, np.abs(power[0] - before[rows]) - limit, 0.0)
+        yield from _worst("change from the realised dispatch above the ramp", first)
 
 
 def _minimum_times(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def plant(tables, table, column, value, **where):
         ("load shed above the load", "bus_results", "load_shed_mw", 7.0, {"bus_id": "1"}),
         ("output above what is available", "generator_dispatch", "available_mw", 1.0,
          {"generator_id": "cheap"}),
-        ("negative output", "generator_dispatch", "active_power", -1.0,
+        ("output below zero", "generator_dispatch", "active_power", -1.0,
          {"generator_id": "wind", "time_interval": 1}),
         ("flow above the rating", "branch_flow_results", "rating_mw", 1.0, {"branch_id": "1-3"}),
         ("between zero and its minimum", "generator_dispatch", "active_power", 5.0,
@@ -86,3 +86,11 @@ def test_a_run_that_is_too_short_is_found(solved):
             generator_id="cheap", time_interval=hour,
         )  # fmt: skip
     assert "unit cheap: on 1 h < 2 h" in check_results(request, tables, result.objective)
+
+
+def test_a_jump_from_the_realised_dispatch_is_found(solved):
+    """The cheap unit moves 30 MW in an hour: 100 MW before cannot be its 40 MW now."""
+    request, result = solved
+    jumped = replace(request.periods, before_mw=np.array([100.0, np.nan, np.nan]))
+    faults = check_results(replace(request, periods=jumped), result.tables, result.objective)
+    assert any("realised dispatch" in line for line in faults)
