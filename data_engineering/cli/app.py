@@ -9,7 +9,7 @@ from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
-from data_engineering.cli.solve_command import solve
+from data_engineering.cli.solve_command import convert, solve
 from data_engineering.cli.stack_commands import down, status, up
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 database = typer.Typer(help="Databases.", epilog=EPILOG)
 
-for command in (up, down, status, demo, ingest, validate, solve, report, sql):
+for command in (up, down, status, demo, ingest, validate, solve, convert, report, sql):
     app.command(epilog=EPILOG)(command)
 # Its options are Airflow's, and so is its --help.
 anything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

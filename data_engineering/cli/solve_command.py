@@ -1,4 +1,4 @@
-"""`lascopf solve`: power flow, OPF and LASCOPF of a case, with or without the stores."""
+"""`lascopf solve | convert`: power flow, OPF and LASCOPF of a case; a case in other forms."""
 
 from __future__ import annotations
 
@@ -88,6 +88,14 @@ Verify = Annotated[
     bool, typer.Option(help="Check a dispatch by AC power flow, intact and after every outage.")
 ]
 
+Negative = Annotated[
+    bool,
+    typer.Option(
+        "--negative-reactance",
+        help="Branches may have one: series capacitors, equivalents of transformers.",
+    ),
+]
+
 
 def solve(
     case: CaseName = None,
@@ -99,6 +107,7 @@ def solve(
     outages: Outages = None,
     out: Out = None,
     verify: Verify = True,
+    negative_reactance: Negative = False,
     reactive_limits: Annotated[
         bool, typer.Option("--reactive-limits", help="pf: units give up their voltage at a limit.")
     ] = False,
@@ -130,6 +139,7 @@ def solve(
         commitment=commitment,
         outages=outages,
         verify=verify,
+        negative_reactance=negative_reactance,
         options=Options(
             time_limit_seconds=time_limit,
             reactive_limits=reactive_limits,
@@ -143,6 +153,28 @@ def solve(
     if facts["faults"]:
         raise typer.Exit(3)
     raise typer.Exit(0 if facts["status"] in ("optimal", "feasible") else 5)
+
+
+def convert(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="As of `lascopf solve`.")],
+    file: Annotated[Path, typer.Argument(help="File to write: .m, or .json.")],
+    form: Annotated[
+        str | None,
+        typer.Option(help="matpower, pandapower or system_data. None: by the file's ending."),
+    ] = None,
+    negative_reactance: Negative = False,
+    json: Json = False,
+) -> None:
+    """Write a case as a MATPOWER file, a pandapower net or a system_data document, without loss."""
+    log_to_file()
+    from data_engineering.orchestration.cases import load_case, write_case
+
+    output = Output(as_json=json)
+    with output.working(f"reading {case}"):
+        grid = load_case(case, negative_reactance=negative_reactance).grid
+        written = write_case(grid, file, form)
+    facts = {"case": case, "form": written, "file": str(file), "buses": len(grid.buses)}
+    output.done(facts, lines(facts))
 
 
 def _stored(

@@ -63,6 +63,7 @@ class Wanted:
         outages: none, n-1, n-1-units, or the path of a file; None: those of the case, else n-1
             for scopf and lascopf.
         verify: check dispatches by AC power flow, after outages too.
+        negative_reactance: branches of a case that is not published may have one.
         options: method, commitment and gap are set by the others.
     """
 
@@ -74,6 +75,7 @@ class Wanted:
     commitment: str | None = None
     outages: str | None = None
     verify: bool = True
+    negative_reactance: bool = False
     options: Options = field(default_factory=Options)
 
 
@@ -95,7 +97,7 @@ def solve_case(
     method = method_of(wanted.kind, wanted.method)
     settings = settings or get_settings()
     progress(f"read {wanted.case}")
-    loaded = load_case(wanted.case, settings)
+    loaded = load_case(wanted.case, settings, negative_reactance=wanted.negative_reactance)
     request = _request(wanted, loaded, method, settings, progress)
     progress(f"solve {wanted.kind} by {method}")
     result = solve(request, progress)

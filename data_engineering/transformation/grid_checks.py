@@ -133,7 +133,13 @@ def _check_branches(grid: Grid, negative_reactance: bool) -> None:
     remedy = "give a reactance that is not zero, or join its two buses"
     _refuse("branches", branches, "x_pu", nothing, remedy)
     if not negative_reactance:
-        _refuse("branches", branches, "x_pu", branches.x_pu < 0.0, "give a positive reactance")
+        _refuse(
+            "branches",
+            branches,
+            "x_pu",
+            branches.x_pu < 0.0,
+            "give a positive reactance, or say that it is meant (--negative-reactance)",
+        )
     for part, elements in (("branches", branches), ("dc_lines", grid.dc_lines)):
         loop: Flags = np.equal(elements.from_bus, elements.to_bus)
         _refuse(part, elements, "to_bus", loop, "join two different buses", grid.buses.id)

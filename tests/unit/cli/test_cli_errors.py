@@ -22,6 +22,7 @@ COMMANDS = [
     ["ingest"],
     ["validate"],
     ["solve"],
+    ["convert"],
     ["report"],
     ["sql"],
     ["db", "migrate"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandapower
 import pytest
 
 from data_engineering.model.errors import BadInput
-from data_engineering.orchestration.cases import load_case
+from data_engineering.orchestration.cases import load_case, write_case
 from data_engineering.settings import Settings
 from data_engineering.transformation.grid_document import grid_to_document
 from data_engineering.transformation.matpower_write import grid_to_matpower
@@ -49,6 +50,32 @@ def test_a_file_of_ones_own_may_not_have_negative_reactances(tmp_path):
     (tmp_path / "mine.m").write_text(grid_to_matpower(load("pglib/case300_ieee").grid))
     with pytest.raises(BadInput, match=r"branches branch-\d+\.x_pu"):
         load(tmp_path / "mine.m")
+    assert load_case(str(tmp_path / "mine.m"), negative_reactance=True).kind == "matpower"
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "kind"),
+    [
+        ("a.m", None, "matpower"),
+        ("a.json", None, "system_data"),
+        ("a.json", "pandapower", "pandapower"),
+    ],
+)
+def test_what_is_written_is_read_again(tmp_path, name, form, kind):
+    grid = load("pglib/case5_pjm").grid
+    assert write_case(grid, tmp_path / "new" / name, form) == kind
+    again = load(tmp_path / "new" / name)
+    assert again.kind == kind
+    named = dataclasses.replace(again.grid, case_name=grid.case_name)
+    assert_same_grid(named, grid)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.txt", None), ("a.m", "cim")])
+def test_a_form_that_is_not_known_names_those_that_are(tmp_path, name, form):
+    with pytest.raises(BadInput, match="matpower"):
+        write_case(load("pglib/case5_pjm").grid, tmp_path / name, form)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
