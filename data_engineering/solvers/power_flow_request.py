@@ -9,16 +9,17 @@ demand at each load's power factor. Stores rest; DC lines carry their set points
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.grid import ISOLATED, REF, Flags, Floats, Grid, Ints, Texts
 from data_engineering.model.problem import Penalties, SolveRequest, SolveResult
 from data_engineering.solvers.ac_tables import AcArrays, ac_tables, no_prices
 from data_engineering.solvers.dc_flow import dc_flows
+from data_engineering.solvers.dc_network import islands
 from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
-from data_engineering.solvers.matrices import branch_flows
+from data_engineering.solvers.matrices import Complexes, branch_flows
 from data_engineering.solvers.power_flow_batch import (
     BatchOptions,
     PowerFlowBatch,
@@ -47,15 +48,21 @@ def solve_power_flow(request: SolveRequest) -> SolveResult:
     grid, periods, options = request.grid, request.periods, request.options
     began = time.perf_counter()
     load_mw, on, power = periods.load_mw, _running(request), _set_points(request)
-    batch = solve_batch(
-        grid,
-        load_mw,
-        reactive_demand(grid, load_mw),
-        generator_p_mw=power,
-        generator_status=on,
-        options=BatchOptions(
-            reactive_limits=options.reactive_limits, distributed_slack=options.distributed_slack
-        ),
+    how = BatchOptions(
+        reactive_limits=options.reactive_limits, distributed_slack=options.distributed_slack
+    )
+    batch = _joined(
+        [
+            solve_batch(
+                part,
+                load_mw,
+                reactive_demand(grid, load_mw),
+                generator_p_mw=power,
+                generator_status=on,
+                options=how,
+            )
+            for part in _fed_islands(grid)
+        ]
     )
     seconds = time.perf_counter() - began
     arrays = _arrays(request, batch, seconds)
@@ -116,6 +123,56 @@ def reactive_demand(grid: Grid, load_mw: Floats) -> Floats:
     return reactive
 
 
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """The power flow of all islands, first axis the interval; see `PowerFlowBatch`."""
+
+    voltage: Complexes
+    converged: Flags
+    reason: Texts
+    iterations: Ints
+    mismatch_pu: Floats
+    slack_mw: Floats
+    power_mw: Floats
+    power_mvar: Floats
+    on: Flags
+    live: Flags
+
+
+def _fed_islands(grid: Grid) -> list[Grid]:
+    """The grid once for each island that has a reference, all other buses isolated.
+
+    A grid with a part that nothing feeds stays whole, and the power flow says that it is islanded.
+    """
+    buses, island = grid.buses, islands(grid)
+    fed = np.unique(island[buses.kind == REF])
+    if len(fed) < 2 or not np.isin(island[buses.kind != ISOLATED], fed).all():
+        return [grid]
+    kinds = (np.where(island == number, buses.kind, ISOLATED) for number in fed)
+    return [replace(grid, buses=replace(buses, kind=kind)) for kind in kinds]
+
+
+def _joined(batches: list[PowerFlowBatch]) -> Flow:
+    """What islands find, put together: voltages and outputs are 0 where an island is not."""
+    powers = [unit_power(batch) for batch in batches]
+    reasons = np.stack([batch.reason for batch in batches])
+    failed = np.argmax(reasons != "", axis=0)
+    shape = powers[0][0].shape
+    on = [np.broadcast_to(batch.scenarios.unit_on, shape) for batch in batches]
+    return Flow(
+        voltage=np.sum([batch.voltage for batch in batches], axis=0),
+        converged=np.logical_and.reduce([batch.converged for batch in batches]),
+        reason=np.take_along_axis(reasons, failed[None], axis=0)[0],
+        iterations=np.max([batch.iterations for batch in batches], axis=0),
+        mismatch_pu=np.max([batch.mismatch_pu for batch in batches], axis=0),
+        slack_mw=np.sum([batch.slack_mw for batch in batches], axis=0),
+        power_mw=np.sum([active for active, _ in powers], axis=0),
+        power_mvar=np.sum([reactive for _, reactive in powers], axis=0),
+        on=np.logical_or.reduce(on),
+        live=np.logical_or.reduce([batch.scenarios.live for batch in batches]),
+    )
+
+
 def production_cost(grid: Grid, power: Floats, on: Flags) -> Floats:
     """Cost of running units, shape (T, generators), USD/h; beyond its points a curve goes on.
 
@@ -160,10 +217,9 @@ def _set_points(request: SolveRequest) -> Floats:
     return power
 
 
-def _arrays(request: SolveRequest, batch: PowerFlowBatch, seconds: float) -> AcArrays:
+def _arrays(request: SolveRequest, batch: Flow, seconds: float) -> AcArrays:
     grid, periods = request.grid, request.periods
-    power, reactive = unit_power(batch)
-    count, on = periods.count, np.broadcast_to(batch.scenarios.unit_on, power.shape)
+    power, reactive, count, on = batch.power_mw, batch.power_mvar, periods.count, batch.on
     at_bus = incidence(grid.loads.bus, len(grid.buses))
     load_mw = periods.load_mw * grid.loads.in_service
     reactive_load = reactive_demand(grid, periods.load_mw) * grid.loads.in_service
@@ -191,14 +247,14 @@ def _dc_lines(grid: Grid, count: int) -> Floats:
     return np.tile(grid.dc_lines.p_mw * grid.dc_lines.in_service, (count, 1))
 
 
-def _residuals(grid: Grid, batch: PowerFlowBatch, solved: Flags, reported: int) -> dict[str, float]:
+def _residuals(grid: Grid, batch: Flow, solved: Flags, reported: int) -> dict[str, float]:
     """The largest mismatch, and how far flows and voltages are beyond their limits."""
     if not solved.any():
         return {}
     voltage = batch.voltage[:reported][solved]
     flows = branch_flows(grid, voltage)
     size = np.maximum(np.abs(flows[0]), np.abs(flows[1]))
-    live = batch.scenarios.live
+    live = batch.live
     magnitude = np.abs(voltage)[:, live]
     low, high = grid.buses.vm_min_pu[live], grid.buses.vm_max_pu[live]
     outside = np.maximum(magnitude - high, low - magnitude)
