@@ -63,7 +63,11 @@ SolveDay = Annotated[
 Horizon = Annotated[
     int | None,
     typer.Option(
-        min=1, max=48, help="Hours to solve. None: all that the case has, 24 for lascopf, else 1."
+        "--horizon",
+        "--intervals",
+        min=1,
+        max=48,
+        help="Hours to solve. None: all that the case has, 24 for lascopf, else 1.",
     ),
 ]
 States = Annotated[
