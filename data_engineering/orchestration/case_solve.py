@@ -6,7 +6,6 @@ instant then has its own loads in the day's highest hour.
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -42,8 +41,6 @@ from data_engineering.solvers.result_checks import check_results
 from data_engineering.solvers.solve import method_of, solve
 from data_engineering.transformation.grid_checks import check_periods
 from data_engineering.transformation.horizon import periods_from_frames, periods_from_grid
-
-log = logging.getLogger(__name__)
 
 SECURE = ("scopf", "lascopf")
 DISPATCHES = ("dcopf", *SECURE)

@@ -75,7 +75,7 @@ def result_of(
 ) -> SolveResult:
     """The result; without a solution its tables are empty."""
     request, factors = program.request, program.factors
-    notes = notes_of(factors.left_out)
+    notes = (*notes_of(factors.left_out), *_uncovered(program))
     if not len(history) or answer.status != "optimal":
         nothing: Mapping[str, pd.DataFrame] = {}
         seconds = program.live.seconds
@@ -107,6 +107,21 @@ def result_of(
         iterations=len(history),
         notes=notes,
     )
+
+
+def _uncovered(program: SecurityProgram) -> tuple[str, ...]:
+    """A note on lost units whose output no other unit of their island could take over."""
+    factors, on = program.factors, program.all_running()
+    weight = on * factors.capability_mw
+    names = []
+    for outage, unit in zip(factors.unit_outages, factors.lost_units, strict=True):
+        others = factors.unit_island == factors.unit_island[unit]
+        others[unit] = False
+        if (on[:, unit] & (weight[:, others].sum(axis=1) <= 0.0)).any():
+            names.append(program.request.outages[outage].id)
+    if not names:
+        return ()
+    return (f"outages without a unit that takes over, flows kept as they are: {', '.join(names)}",)
 
 
 def _arrays(program: SecurityProgram, answer: Answer, screened: Screened) -> DispatchArrays:

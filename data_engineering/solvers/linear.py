@@ -6,7 +6,6 @@ runs over its rows.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +18,6 @@ from scipy.sparse import coo_matrix
 
 from data_engineering.model.grid import Floats, Ints
 from data_engineering.model.problem import Status
-
-log = logging.getLogger(__name__)
 
 Term = tuple[Ints, Any]
 """Column numbers and their coefficients, which broadcast to the shape of the columns."""

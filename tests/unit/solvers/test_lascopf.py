@@ -305,3 +305,18 @@ def test_the_penalty_of_an_outage_is_what_it_says():
     # least 10; 20 MW too much after 1-2 and after 1-3, beside the 30 that cannot be helped twice.
     penalty = result.tables["interval_results"]["penalty_usd"].iloc[0]
     assert penalty == pytest.approx(4.0 * (20.0 + 20.0 + 30.0 + 30.0), abs=1e-5)
+
+
+def test_a_unit_that_nobody_can_replace_is_named():
+    grid = triangle(rating=1_000.0)
+    units = grid.generators
+    alone = replace(grid, generators=replace(units, in_service=np.array([True, False, False])))
+    outages = outages_of(alone, units=True)
+    asked = SolveRequest(
+        "scopf", alone, triangle_periods([50.0]), outages, Options(commitment="on")
+    )
+    note = "outages without a unit that takes over, flows kept as they are: cheap"
+    assert solve_lascopf(asked).notes == (note,)
+    both = replace(grid, generators=replace(units, in_service=np.array([True, True, False])))
+    asked = replace(asked, grid=both, outages=outages_of(both, units=True))
+    assert solve_lascopf(asked).notes == ()
