@@ -2,7 +2,8 @@
 
     python tests/benchmarks/rolling_benchmark.py [CASE ...]
 
-CASE is rts_gmlc or a case of PGLib (rts_gmlc, case118_ieee, case1354_pegase without arguments).
+CASE is rts_gmlc, rts_gmlc_plain (without stores and reserve, as PyPSA takes it) or a case of PGLib
+(without arguments both, case118_ieee and case1354_pegase).
 A horizon of 24 hours, secure against the loss of any branch, moves on by one hour, 12 times. Each
 time it is solved by the rolled program and, by turns, from the beginning (network and outage
 factors, program and all rounds). The medians are told, and the ratio. With `known` the hours that
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from outside_models import common_grid, common_request, whole_outages
 from rts_day import rts_grid, rts_periods
 from solve_cases import pglib
 
@@ -43,6 +45,13 @@ def rts_day() -> SolveRequest:
     options = Options(relative_gap=0.03)
     request = SolveRequest("lascopf", grid, periods, outages_of(grid), options)
     return replace(request, commitment=fixed(request, commit(request)))
+
+
+def rts_plain() -> SolveRequest:
+    """The problem of `dispatch_benchmark` that PyPSA solves too: no stores, no reserve."""
+    kinds = ("NUCLEAR", "STEAM", "CC", "WIND", "PV", "HYDRO", "RTPV")
+    grid = common_grid(rts_grid(), np.isin(rts_grid().generators.kind, kinds))
+    return common_request(grid, rts_periods(date(2020, 7, 6), HOURS), whole_outages(grid))
 
 
 def pglib_day(name: str) -> SolveRequest:
@@ -114,7 +123,8 @@ def main(names: list[str]) -> None:
     print(f"{HOURS} hours, every branch outage, medians of {MOVES} moves")
     print("case                forecasts    first ms   rolled ms   ratio")
     for name in names:
-        day = rts_day() if name == "rts_gmlc" else pglib_day(name)
+        own = {"rts_gmlc": rts_day, "rts_gmlc_plain": rts_plain}
+        day = own[name]() if name in own else pglib_day(name)
         for forecasts, rng in (("known", None), ("other", np.random.default_rng(0))):
             first, rolled, rebuilt = measure(day, rng)
             note = f"  {rebuilt} made anew" if rebuilt else ""
@@ -126,4 +136,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["rts_gmlc", "case118_ieee", "case1354_pegase"])
+    main(sys.argv[1:] or ["rts_gmlc", "rts_gmlc_plain", "case118_ieee", "case1354_pegase"])
