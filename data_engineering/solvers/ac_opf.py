@@ -14,7 +14,7 @@ from data_engineering.model.grid import ISOLATED, REF, Flags, Floats, Grid
 from data_engineering.model.problem import SolveRequest, SolveResult, Status
 from data_engineering.solvers.ac_opf_bounds import UnitState
 from data_engineering.solvers.ac_opf_model import AcOpfModel, AcOpfSolution, bus_loads
-from data_engineering.solvers.ac_tables import AcArrays, ac_mismatch, ac_tables
+from data_engineering.solvers.ac_tables import AcArrays, ac_mismatch, ac_tables, reactive_demand
 from data_engineering.solvers.matrices import Complexes, branch_flows, bus_admittance
 from data_engineering.solvers.units import thermal_rows
 
@@ -41,7 +41,7 @@ def solve_ac_opf(request: SolveRequest) -> SolveResult:
 
     grid, periods = request.grid, request.periods
     model = AcOpfModel(grid, time_limit_seconds=request.options.time_limit_seconds)
-    demand = bus_loads(grid, periods.load_mw, _reactive(grid, periods.load_mw))
+    demand = bus_loads(grid, periods.load_mw, reactive_demand(grid, periods.load_mw))
     states = [_units(request, t) for t in range(periods.reported)]
     found: list[AcOpfSolution] = []
     start: AcOpfSolution | None = None
@@ -61,14 +61,6 @@ def solve_ac_opf(request: SolveRequest) -> SolveResult:
         iterations=sum(one.iterations for one in found),
         notes=_notes(request, found),
     )
-
-
-def _reactive(grid: Grid, load_mw: Floats) -> Floats:
-    """Mvar of the loads, shape (T, loads); a load without active power keeps its own."""
-    loads = grid.loads
-    share = np.divide(load_mw, loads.p_mw, out=np.ones_like(load_mw), where=loads.p_mw != 0.0)
-    reactive: Floats = share * loads.q_mvar
-    return reactive
 
 
 def _units(request: SolveRequest, interval: int) -> UnitState:

@@ -291,3 +291,11 @@ def _history(arrays: AcArrays, reported: int) -> pd.DataFrame:
             "elapsed_seconds": arrays.seconds[:reported],
         }
     )
+
+
+def reactive_demand(grid: Grid, load_mw: Floats) -> Floats:
+    """Mvar of the loads for MW of shape (T, loads); a load without active power keeps its own."""
+    loads = grid.loads
+    factor = np.divide(load_mw, loads.p_mw, out=np.ones_like(load_mw), where=loads.p_mw != 0.0)
+    reactive: Floats = factor * loads.q_mvar
+    return reactive

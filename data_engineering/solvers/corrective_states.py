@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data_engineering.model.grid import Flags, Floats, Grid, Ints
+from data_engineering.model.islands import islands
 from data_engineering.model.problem import Outage
-from data_engineering.solvers.dc_network import ISLANDING, DcNetwork, islands
+from data_engineering.solvers.dc_network import ISLANDING, DcNetwork
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import ISOLATED, REF, Floats, Grid, Ints
+from data_engineering.model.islands import islands
 
 ISLANDING = 1e-8
 """A branch whose loss leaves less than this share of its own transfer splits the network."""
@@ -140,18 +140,6 @@ def dc_network(grid: Grid) -> DcNetwork:
         island=island,
         reference=_references(grid, island),
     )
-
-
-def islands(grid: Grid, lost: Ints | None = None) -> Ints:
-    """The number of the island that each bus is in, shape (buses,), without branches `lost`."""
-    branches, count = grid.branches, len(grid.buses)
-    kept = branches.in_service.copy()
-    kept[[] if lost is None else lost] = False
-    joined = coo_matrix(
-        (np.ones(kept.sum()), (branches.from_bus[kept], branches.to_bus[kept])), (count, count)
-    )
-    number: Ints = connected_components(joined, directed=False)[1].astype(np.int64)
-    return number
 
 
 def _references(grid: Grid, island: Ints) -> Ints:

@@ -66,7 +66,7 @@ class RecordedProgram(LiveProgram):
 
     def run(self, time_limit_seconds: float, primal: bool = False) -> Answer:
         """Nothing solves it here."""
-        raise NotImplementedError(f"{time_limit_seconds}: a recorded program is solved by agents")
+        raise TypeError("a program that is only written down is solved by its agents")
 
 
 @dataclass(frozen=True, eq=False)

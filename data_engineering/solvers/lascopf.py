@@ -140,7 +140,7 @@ def screen_flows(program: SecurityProgram, theta: Floats, flow: Floats, power: F
     sizes = (len(request.outages), flow.shape[1])
     place = program.limits._replace(interval=t, branch=branch, outage=outage, upper=upper)
     new = ~np.isin(place.keys(*sizes), program.limits.keys(*sizes))
-    return Screened(theta, flow, t, branch, outage, upper, after, np.abs(after) - limit, new)
+    return Screened(theta, flow, t, branch, outage, upper, np.abs(after) - limit, new)
 
 
 def unit_power(program: SecurityProgram, answer: Answer) -> Floats:

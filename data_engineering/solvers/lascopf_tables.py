@@ -36,7 +36,7 @@ class Screened:
 
     Attributes:
         theta: shape (T, n), radians; flow: shape (T, L), MW.
-        interval, branch, outage, upper, after_mw, excess_mw: the flows beyond their limits.
+        interval, branch, outage, upper, excess_mw: the flows beyond their limits.
         new: those of them that the program has no row for.
     """
 
@@ -46,7 +46,6 @@ class Screened:
     branch: Ints
     outage: Ints
     upper: Flags
-    after_mw: Floats
     excess_mw: Floats
     new: Flags
 
@@ -63,7 +62,7 @@ class Screened:
         flag = np.zeros(0, dtype=np.bool_)
         theta = np.full((count, len(program.network.island)), np.nan)
         flow = np.full((count, len(program.network.from_bus)), np.nan)
-        return Screened(theta, flow, none, none, none, flag, nothing, nothing, flag)
+        return Screened(theta, flow, none, none, none, flag, nothing, flag)
 
 
 def result_of(

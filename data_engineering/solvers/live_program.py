@@ -6,7 +6,7 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from data_engineering.solvers.linear import LinearProgram, status_of
 
 DUAL, PRIMAL = 1, 4
 """HiGHS's numbers of the simplex methods."""
-Basis = list[Any]
-"""HiGHS's statuses of the columns or of the rows, one each."""
 
 
 @dataclass(frozen=True)
@@ -120,28 +118,6 @@ class LiveProgram:
         if len(changed[0]):
             self.changes += len(changed[0])
             self._solver.changeRowsBounds(len(changed[0]), *changed)
-
-    def basis(self) -> tuple[Basis, Basis]:
-        """Statuses of columns and rows after a run."""
-        found = self._solver.getBasis()
-        return list(found.col_status), list(found.row_status)
-
-    def start_from(self, columns: Basis, rows: Basis) -> None:
-        """Begin the next run from these statuses; HiGHS repairs what does not fit."""
-        basis = self._highspy.HighsBasis()
-        basis.col_status, basis.row_status = columns, rows
-        basis.valid, basis.alien = True, True
-        self._solver.setBasis(basis)
-
-    @property
-    def basic(self) -> Any:
-        """The status of a column or row in the basis."""
-        return self._highspy.HighsBasisStatus.kBasic
-
-    @property
-    def at_lower(self) -> Any:
-        """The status of one at its lower bound."""
-        return self._highspy.HighsBasisStatus.kLower
 
     def prepare_move(self, primal: bool) -> None:
         """Let the next run begin from the optimum of nearly the same program.

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Flags, Floats, Grid, Ints, Texts
+from data_engineering.model.islands import islands
 from data_engineering.model.problem import Outage
-from data_engineering.solvers.dc_network import ISLANDING, DcNetwork, islands
+from data_engineering.solvers.dc_network import ISLANDING, DcNetwork
 
 BATCH = 2_000
 """Outages whose factors are found together, which bounds the memory."""

@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import breadth_first_order
 
 from data_engineering.model.grid import Flags, Floats, Grid, Ints
-from data_engineering.solvers.dc_network import islands
+from data_engineering.model.islands import islands
 from data_engineering.solvers.matrices import (
     BranchAdmittances,
     Complexes,

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_engineering.model.grid import ISOLATED, REF, Flags, Floats, Grid, Ints, Texts
+from data_engineering.model.islands import islands
 from data_engineering.model.problem import Penalties, SolveRequest, SolveResult
-from data_engineering.solvers.ac_tables import AcArrays, ac_tables, no_prices
+from data_engineering.solvers.ac_tables import AcArrays, ac_tables, no_prices, reactive_demand
 from data_engineering.solvers.dc_flow import dc_flows
-from data_engineering.solvers.dc_network import islands
 from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
 from data_engineering.solvers.matrices import Complexes, branch_flows
 from data_engineering.solvers.power_flow_batch import (
@@ -113,14 +113,6 @@ def solve_dc_power_flow(request: SolveRequest) -> SolveResult:
     result = tables_of(replace(request, options=free), units, arrays)
     seconds = time.perf_counter() - began
     return replace(result, solver="superlu", version=scipy.__version__, seconds=seconds)
-
-
-def reactive_demand(grid: Grid, load_mw: Floats) -> Floats:
-    """Mvar of the loads for MW of shape (T, loads); a load without active power keeps its own."""
-    loads = grid.loads
-    factor = np.divide(load_mw, loads.p_mw, out=np.ones_like(load_mw), where=loads.p_mw != 0.0)
-    reactive: Floats = factor * loads.q_mvar
-    return reactive
 
 
 @dataclass(frozen=True, eq=False)

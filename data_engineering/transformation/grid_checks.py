@@ -7,11 +7,10 @@ from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from data_engineering.model.errors import BadInput
-from data_engineering.model.grid import ISOLATED, PQ, REF, Elements, Flags, Floats, Grid, Ints
+from data_engineering.model.grid import ISOLATED, PQ, REF, Elements, Flags, Floats, Grid
+from data_engineering.model.islands import islands
 from data_engineering.model.problem import CommitmentChoice, Periods
 
 _MAY_BE_NAN = {"cost_mw", "cost_usd_per_h", "latitude_deg", "longitude_deg"}
@@ -168,7 +167,7 @@ def _check_islands(grid: Grid) -> None:
     live = buses.kind != ISOLATED
     if not (buses.kind == REF).any():
         raise BadInput("buses.kind", "no reference bus", "make one bus the reference (3)")
-    island = _islands(grid, live)
+    island = islands(grid, live=live)
     referred = np.isin(island, island[buses.kind == REF])
     lines, units, stores = grid.dc_lines, grid.generators, grid.storages
     sources = [
@@ -189,16 +188,6 @@ def _check_islands(grid: Grid) -> None:
             size = int((island == island[row]).sum())
             fault = f"an island of {size} bus{'es' if size > 1 else ''} with {fact}"
             raise BadInput(f"buses {buses.id[row]}", fault, remedy)
-
-
-def _islands(grid: Grid, live: Flags) -> Ints:
-    """Number of the island of each bus, by the AC branches in service between live buses."""
-    branches, count = grid.branches, len(grid.buses)
-    joins = branches.in_service & live[branches.from_bus] & live[branches.to_bus]
-    ends = (branches.from_bus[joins], branches.to_bus[joins])
-    joined = coo_matrix((np.ones(len(ends[0])), ends), (count, count))
-    island: Ints = connected_components(joined, directed=False)[1].astype(np.int64)
-    return island
 
 
 def _refuse(

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from data_engineering.model.errors import BadInput, NoRows
 from data_engineering.model.grid import Floats, Grid, Texts
+from data_engineering.model.islands import islands
 from data_engineering.model.problem import Periods
 
 HOURS_A_YEAR = 8_766.0
@@ -160,7 +159,9 @@ def contingencies_from_grid(grid: Grid) -> pd.DataFrame:
     in_service = np.flatnonzero(branches.in_service)
     ratings = branches.rate_a_mva[in_service]
     quarter = np.searchsorted(np.quantile(ratings, [0.25, 0.5, 0.75]), ratings) + 1
-    islanding = np.array([_splits(grid, int(row)) for row in in_service], dtype=np.bool_)
+    whole = islands(grid).max(initial=0)
+    parts = [islands(grid, row).max(initial=0) for row in in_service[:, None]]
+    islanding = np.array(parts) > whole
     ids = branches.id[in_service]
     return pd.DataFrame(
         {
@@ -174,15 +175,3 @@ def contingencies_from_grid(grid: Grid) -> pd.DataFrame:
             "islanding": islanding,
         }
     )
-
-
-def _splits(grid: Grid, lost: int) -> bool:
-    branches = grid.branches
-    kept = branches.in_service.copy()
-    kept[lost] = False
-    count = len(grid.buses)
-    joined = coo_matrix(
-        (np.ones(kept.sum()), (branches.from_bus[kept], branches.to_bus[kept])), (count, count)
-    )
-    parts, _ = connected_components(joined, directed=False)
-    return bool(parts > 1)

@@ -29,16 +29,7 @@ from data_engineering.storage.metadata import query
 
 START = datetime(2020, 7, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-RESULTS = {
-    name: TABLES[name]
-    for name in (
-        "generator_dispatch",
-        "bus_results",
-        "branch_flow_results",
-        "interval_results",
-        "convergence_history",
-    )
-}
+RESULTS = {table.name: table for table in metadata.RESULTS}
 GRID = {
     "base_mva": 100.0,
     "buses": [{"id": "b1"}, {"id": "b2"}],
@@ -176,8 +167,9 @@ def test_results_replace_those_of_the_same_execution(engine: Engine) -> None:
         statement = f"SELECT 1 FROM {name} WHERE execution_id = :id"
         return len(query(engine, statement, {"id": of["execution_id"]}))
 
-    assert [rows(name, execution) for name in RESULTS] == [2, 2, 2, 2, 0]
-    assert [rows(name, other) for name in RESULTS] == [3] * 5
+    kept = dict.fromkeys(RESULTS, 2) | {"convergence_history": 0}
+    assert {name: rows(name, execution) for name in RESULTS} == kept
+    assert {name: rows(name, other) for name in RESULTS} == dict.fromkeys(RESULTS, 3)
     found = query(
         engine,
         "SELECT * FROM lascopf_results WHERE execution_id = :id",
