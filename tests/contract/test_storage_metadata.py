@@ -34,9 +34,7 @@ GRID = {
     "base_mva": 100.0,
     "buses": [{"id": "b1"}, {"id": "b2"}],
     "branches": {"id": ["l1"], "r_pu": [0.1]},
-    "generators": [],
-    "loads": [],
-    "storages": [],
+    **{part: [] for part in ("generators", "loads", "storages")},
 }
 
 
