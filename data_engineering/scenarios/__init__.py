@@ -1,0 +1,1 @@
+"""Synthetic power-flow and OPF datasets in the form of the gridfm ecosystem."""
