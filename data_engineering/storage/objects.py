@@ -12,10 +12,13 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
@@ -39,6 +42,7 @@ _DENIED = (
     "HTTP status 403",
 )
 _PARTIAL = ".partial-"  # names of files that are still being written
+_BLOCK = 8 * 1024 * 1024  # bytes copied at once, so that memory does not grow with an object
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,19 @@ class Stored:
     uri: str
     digest: str
     byte_count: int
+
+
+@dataclass
+class Draft:
+    """An object that is being written.
+
+    Attributes:
+        stream: where its bytes go.
+        stored: what was written; None until the block of `ObjectStore.writing` has ended.
+    """
+
+    stream: BinaryIO
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,73 @@ class ObjectStore:
                 with self.filesystem.open_output_stream(path) as stream:
                     stream.write(data)
         return Stored(self.uri(key), hashlib.sha256(data).hexdigest(), len(data))
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Draft]:
+        """A file to write an object into; it takes its key when the block ends without an error.
+
+        Larger objects than memory holds are written so. The digest and the length stand in the
+        draft's `stored` afterwards.
+        """
+        path = self._path(key)
+        folder = Path(path).parent if self.local else Path(tempfile.gettempdir())
+        partial = folder / f"{_PARTIAL}{secrets.token_hex(8)}"
+        with self._errors(key):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with partial.open("w+b") as stream:
+                    draft = Draft(stream)
+                    yield draft
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                    stream.seek(0)
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                    draft.stored = Stored(self.uri(key), digest, stream.tell())
+                    if not self.local:
+                        stream.seek(0)
+                        self._upload(path, stream)
+                if self.local:
+                    partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def fetched(self, key: str) -> Iterator[Path]:
+        """An object as a file: itself in a local store, a passing copy of a remote one."""
+        path = self._path(key)
+        if self.local:
+            yield Path(path)
+            return
+        with tempfile.TemporaryDirectory(prefix="lascopf-") as folder:
+            copy = Path(folder) / path.rpartition("/")[2]
+            with (
+                self._errors(key),
+                self.filesystem.open_input_stream(path) as source,
+                copy.open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target, _BLOCK)
+            yield copy
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; those that are not there are no fault."""
+        for key in keys:
+            path = self._path(key)
+            with self._errors(key), suppress(FileNotFoundError):
+                self.filesystem.delete_file(path)
+
+    def move(self, key: str, target: str) -> None:
+        """Give an object another key, in the place of what had it."""
+        path, to = self._path(key), self._path(target)
+        with self._errors(key):
+            if self.local:
+                Path(to).parent.mkdir(parents=True, exist_ok=True)
+                Path(path).replace(to)
+            else:
+                self.filesystem.move(path, to)
+
+    def below(self, prefix: str) -> ObjectStore:
+        """The store of the keys below a prefix, without it."""
+        return replace(self, root=self._path(prefix))
 
     def read_bytes(self, key: str) -> bytes:
         """The bytes of an object."""
@@ -141,6 +225,12 @@ class ObjectStore:
         if self.local and not Path(path).resolve().is_relative_to(Path(self.root).resolve()):
             raise BadInput("object key", key, "a link leads out of the store: remove it")
         return path
+
+    def _upload(self, path: str, stream: BinaryIO) -> None:
+        """Send a file; closing its stream makes the object, so an error must not close it."""
+        sink = self.filesystem.open_output_stream(path)
+        shutil.copyfileobj(stream, sink, _BLOCK)
+        sink.close()
 
     def _write_file(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

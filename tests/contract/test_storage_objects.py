@@ -101,6 +101,52 @@ def test_what_is_not_there(store: ObjectStore) -> None:
     assert not store.exists("folder")
 
 
+def test_a_draft_takes_its_key_when_its_block_ends(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 50_000
+    with store.writing("drafts/one.bin") as draft:
+        draft.stream.write(data)
+        assert not store.exists("drafts/one.bin")
+        assert store.list() == []
+    assert draft.stored == store.write_bytes("drafts/one.bin", data)
+    assert store.read_bytes("drafts/one.bin") == data
+    with store.fetched("drafts/one.bin") as path:
+        assert path.read_bytes() == data
+
+
+def test_a_draft_that_fails_leaves_the_old_object(store: ObjectStore) -> None:
+    store.write_bytes("drafts/two", b"old")
+
+    def fail() -> None:
+        with store.writing("drafts/two") as draft:
+            draft.stream.write(b"new")
+            raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        fail()
+    assert store.read_bytes("drafts/two") == b"old"
+    assert store.list() == ["drafts/two"]
+
+
+def test_objects_are_moved_and_deleted(store: ObjectStore) -> None:
+    store.write_bytes("from/a", b"a")
+    store.write_bytes("to/a", b"older")
+    store.move("from/a", "to/a")
+    assert store.list() == ["to/a"]
+    assert store.read_bytes("to/a") == b"a"
+    store.delete(["to/a", "to/a", "never/was"])
+    assert store.list() == []
+
+
+def test_below_a_prefix_is_a_store_of_its_own(store: ObjectStore) -> None:
+    inner = store.below("runs/1")
+    written = inner.write_bytes("a/b", b"x")
+    assert store.list() == ["runs/1/a/b"]
+    assert inner.list() == ["a/b"]
+    assert written.uri == store.uri("runs/1/a/b")
+    with pytest.raises(BadInput, match="object key"):
+        store.below("../out")
+
+
 def test_frames_come_back_and_have_the_same_bytes(store: ObjectStore) -> None:
     frame = pd.DataFrame(
         {
