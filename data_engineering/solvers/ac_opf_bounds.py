@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import REF, Flags, Floats, Grid
-from data_engineering.solvers.ac_opf_layout import Layout
+from data_engineering.solvers.ac_opf_layout import Layout, Side, end_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,12 @@ class Numbers(NamedTuple):
 
 
 def numbers(
-    layout: Layout, load_p_mw: Floats, load_q_mvar: Floats, status: Flags, units: UnitState
+    layout: Layout,
+    load_p_mw: Floats,
+    load_q_mvar: Floats,
+    status: Flags,
+    units: UnitState,
+    sides: tuple[Side, Side] | None = None,
 ) -> Numbers:
     """The numbers of one problem.
 
@@ -72,6 +77,7 @@ def numbers(
         load_q_mvar: reactive demand at every bus, shape (buses,).
         status: branches in service, shape (branches,).
         units: state of the units.
+        sides: admittances of the branches; None: as in the grid.
 
     Raises:
         BadInput: limits of a voltage, a unit or a DC line cross.
@@ -82,9 +88,8 @@ def numbers(
     row_lower, row_upper = _rows(layout, load_p_mw / base, load_q_mvar / base, status, on)
     linear = units.cost * on[:, None]
     linear[layout.curves] = 0.0
-    p = np.concatenate(
-        [linear[:, 0] * base**2, linear[:, 1] * base, [linear[:, 2].sum()], status & layout.usable]
-    )
+    ends = end_numbers(layout, layout.sides if sides is None else sides, status)
+    p = np.concatenate([linear[:, 0] * base**2, linear[:, 1] * base, [linear[:, 2].sum()], ends])
     return Numbers(p, _first(layout, lower, upper), lower, upper, row_lower, row_upper)
 
 

@@ -4,7 +4,8 @@ With d the angle across a branch and f, t its ends, all four flows of a branch a
 `a = Vf^2, b = Vt^2, u = Vf Vt cos d, w = Vf Vt sin d`, and so is the squared current at an end; the
 squared apparent power there is that times the squared voltage. The derivatives are those of these
 few terms. Constant maps put them into the sparse Jacobian and Hessian, so that an evaluation is a
-few dozen vector operations whatever the size of the grid.
+few dozen vector operations whatever the size of the grid. Admittances are parameters: impedances
+and outages may change from solve to solve.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from scipy.sparse import coo_matrix, csc_matrix
 
 from data_engineering.model.grid import Ints
 from data_engineering.solvers.ac_opf_layout import (
+    END_NUMBERS,
     Layout,
     Side,
-    flow_map,
+    end_map,
     linear_map,
     shunt_map,
 )
@@ -27,7 +29,10 @@ from data_engineering.solvers.ac_opf_layout import (
 
 @dataclass(frozen=True)
 class Functions:
-    """What CasADi's Ipopt interface asks for; p: c2, c1 of units, c0 of all, branch status."""
+    """What CasADi's Ipopt interface asks for.
+
+    p: c2, c1 of units, c0 of all, then the `END_NUMBERS` of either end of the branches.
+    """
 
     problem: dict[str, Any]
     grad_f: Any
@@ -41,7 +46,7 @@ def functions(layout: Layout) -> Functions:
 
     x = casadi.MX.sym("x", layout.width)
     units, branches = layout.units, len(layout.grid.branches)
-    p = casadi.MX.sym("p", 2 * units + 1 + branches)
+    p = casadi.MX.sym("p", 2 * units + 1 + 2 * END_NUMBERS * branches)
     c2, c1, c0 = p[:units], p[units : 2 * units], p[2 * units]
     power = x[_list(layout.p_columns)]
     curves = _list(layout.curve_columns)
@@ -62,43 +67,70 @@ def functions(layout: Layout) -> Functions:
 
 
 class Local:
-    """Symbolic vectors at a point: over all branches, and in `sides` over those with a row."""
+    """Symbolic vectors at a point: over all branches, and in `limits` over those with a row."""
 
-    def __init__(self, layout: Layout, x: Any, status: Any) -> None:
+    def __init__(self, layout: Layout, x: Any, numbers: Any) -> None:
         import casadi
 
         va, vm = x[: layout.buses], x[layout.buses : 2 * layout.buses]
         branches = layout.grid.branches
         start, end = _list(branches.from_bus), _list(branches.to_bus)
         difference = va[start] - va[end]
-        self.status = status
         self.vm = vm
         self.cos, self.sin = casadi.cos(difference), casadi.sin(difference)
         self.voltage = (vm[start], vm[end])
-        self.sides = [Limit(layout, number, self) for number in range(2)]
+        self.product = self.voltage[0] * self.voltage[1]
+        given = casadi.vertsplit(numbers, len(branches))
+        halves = given[:END_NUMBERS], given[END_NUMBERS:]
+        self.ends = [End(number, half, self) for number, half in enumerate(halves)]
+        self.limits = [Limit(layout, number, half, self) for number, half in enumerate(halves)]
+
+
+class End:
+    """Power into the branches at one end: `g own^2 + own other k`, `-b own^2 + own other l`."""
+
+    def __init__(self, number: int, given: list[Any], at: Local) -> None:
+        self.g, self.b, self.go, self.bo = given[:4]
+        self.turn = (1.0, -1.0)[number]
+        self.own, self.other = at.voltage[number], at.voltage[1 - number]
+        sin = self.turn * at.sin
+        self.k = self.go * at.cos + self.bo * sin
+        self.l = self.go * sin - self.bo * at.cos
+        self.product = at.product
+
+    def flows(self) -> list[Any]:
+        """Active and reactive power."""
+        square = self.own**2
+        return [self.g * square + self.product * self.k, self.product * self.l - self.b * square]
+
+    def gradients(self) -> list[Any]:
+        """Of both flows, by the angle, the own and the other voltage."""
+        along, across = self.product * self.k, self.product * self.l
+        return [
+            -self.turn * across,
+            2 * self.g * self.own + self.other * self.k,
+            self.own * self.k,
+            self.turn * along,
+            self.other * self.l - 2 * self.b * self.own,
+            self.own * self.l,
+        ]
 
 
 class Limit:
     """Squared apparent power over the squared rating, at one end of the branches with a row.
 
-    It is `own^2 l`, where `l = A own^2 + B other^2 + 2 own other e` is the squared current and
-    `e = Re(k exp(j d))`, `k` the one admittance times the conjugate of the other.
+    It is `own^2 l`, where `l = A own^2 + B other^2 + 2 own other e` is the squared current over the
+    squared rating and `e = Re(k exp(j d))`; A, B and k are given.
     """
 
-    def __init__(self, layout: Layout, number: int, at: Local) -> None:
-        rows, side = layout.limited, layout.sides[number]
-        chosen = _list(rows)
+    def __init__(self, layout: Layout, number: int, given: list[Any], at: Local) -> None:
+        chosen = _list(layout.limited)
         own, other = at.voltage[number][chosen], at.voltage[1 - number][chosen]
         cos, sin = at.cos[chosen], at.sin[chosen]
         self.own, self.other = own, other
-        rate = layout.grid.branches.rate_a_mva[rows] / layout.grid.base_mva
-        self.weight = at.status[chosen] * rate**-2.0
-        self.own_square = np.abs(side.own[rows]) ** 2
-        self.other_square = np.abs(side.other[rows]) ** 2
-        at_start, at_end = (side.own, side.other) if number == 0 else (side.other, side.own)
-        k = (at_start * at_end.conj())[rows]
-        self.along = k.real * cos - k.imag * sin
-        self.across = -(k.real * sin + k.imag * cos)
+        self.own_square, self.other_square, real, imag = (part[chosen] for part in given[4:])
+        self.along = real * cos - imag * sin
+        self.across = -(real * sin + imag * cos)
         self.current = (
             self.own_square * own**2 + self.other_square * other**2 + 2 * own * other * self.along
         )
@@ -108,26 +140,25 @@ class Limit:
 
     def value(self) -> Any:
         """The ratio, 1 at the limit."""
-        return self.weight * self.own**2 * self.current
+        return self.own**2 * self.current
 
     def gradient(self) -> tuple[Any, Any, Any]:
         """By the angle, the own and the other voltage."""
-        square = self.weight * self.own**2
+        square = self.own**2
         return (
             square * self.by_angle,
-            square * self.by_own + 2 * self.weight * self.own * self.current,
+            square * self.by_own + 2 * self.own * self.current,
             square * self.by_other,
         )
 
     def curvature(self, multiplier: Any) -> list[Any]:
         """Second derivatives times a multiplier, in the order of `_add_curvature`."""
-        weight = multiplier * self.weight
-        square, twice = weight * self.own**2, 2 * weight * self.own
+        square, twice = multiplier * self.own**2, 2 * multiplier * self.own
         return [
             -2 * square * self.own * self.other * self.along,
             2 * square * self.other * self.across + twice * self.by_angle,
             2 * square * self.own * self.across,
-            2 * (square * self.own_square + weight * self.current + twice * self.by_own),
+            2 * (square * self.own_square + multiplier * self.current + twice * self.by_own),
             2 * square * self.along + twice * self.by_other,
             2 * square * self.other_square,
         ]
@@ -172,14 +203,12 @@ def _list(positions: Ints) -> list[int]:
 def _rows(layout: Layout, x: Any, at: Local) -> Any:
     import casadi
 
-    start, end = at.voltage
-    product = at.status * start * end
-    z = casadi.vertcat(at.status * start**2, at.status * end**2, product * at.cos, product * at.sin)
-    taken = casadi.DM(flow_map(layout)) @ z + casadi.DM(shunt_map(layout)) @ at.vm**2
+    flows = casadi.vertcat(*[flow for end in at.ends for flow in end.flows()])
+    taken = casadi.DM(end_map(layout)) @ flows + casadi.DM(shunt_map(layout)) @ at.vm**2
     linear = casadi.DM(linear_map(layout)) @ x
     return casadi.vertcat(
         linear[: layout.balances] - taken,
-        *[side.value() for side in at.sides],
+        *[limit.value() for limit in at.limits],
         linear[layout.first_pair :],
     )
 
@@ -187,23 +216,19 @@ def _rows(layout: Layout, x: Any, at: Local) -> Any:
 def _jacobian(layout: Layout, at: Local) -> Any:
     """Derivatives of all rows.
 
-    Sources: u, w, Vf, Vt, u/Vf, w/Vf, u/Vt, w/Vt of every branch, the magnitudes, the number 1,
-    and the gradients of both limits by (d, own, other).
+    Sources: the gradients of the flows, the magnitudes, the number 1, and the gradients of both
+    limits by (d, own, other).
     """
     import casadi
 
-    (start, end), s = at.voltage, at.status
-    along_start, across_start = s * start * at.cos, s * start * at.sin
-    along_end, across_end = s * end * at.cos, s * end * at.sin
     values = casadi.vertcat(
-        *(start * along_end, start * across_end, s * start, s * end),
-        *(along_end, across_end, along_start, across_start),
+        *[part for end in at.ends for part in end.gradients()],
         *(at.vm, casadi.MX(1.0)),
-        *[part for side in at.sides for part in side.gradient()],
+        *[part for limit in at.limits for part in limit.gradient()],
     )
     entries = SparseMap((layout.height, layout.width))
     _add_flows(layout, entries)
-    first = 8 * len(layout.grid.branches)
+    first = 12 * len(layout.grid.branches)
     shunts, linear = shunt_map(layout).tocoo(), linear_map(layout).tocoo()
     entries.add(shunts.row, shunts.col + layout.buses, first + shunts.col, -2.0 * shunts.data)
     entries.add(linear.row, linear.col, first + layout.buses, linear.data)
@@ -212,27 +237,19 @@ def _jacobian(layout: Layout, at: Local) -> Any:
 
 
 def _add_flows(layout: Layout, entries: SparseMap) -> None:
-    count = len(layout.grid.branches)
-    flows = flow_map(layout).tocoo()
-    branch, term = flows.col % count, flows.col // count
-    from_bus, to_bus = layout.grid.branches.from_bus[branch], layout.grid.branches.to_bus[branch]
-    # Of every term a, b, u, w: the source and factor of its derivative by d, Vf and Vt.
-    derivative = np.array(
-        [
-            [[0, 0], [2, 2], [0, 0]],
-            [[0, 0], [0, 0], [3, 2]],
-            [[1, -1], [4, 1], [6, 1]],
-            [[0, 1], [5, 1], [7, 1]],
-        ]
-    )[term]
+    branches, count = layout.grid.branches, len(layout.grid.branches)
+    flows = end_map(layout).tocoo()
+    branch, flow = flows.col % count, flows.col // count
+    sides = layout.sides
+    own = np.stack([side.own_bus for side in sides])[flow // 2, branch]
+    other = np.stack([side.other_bus for side in sides])[flow // 2, branch]
     for k, sign, columns in (
-        (0, 1.0, from_bus),
-        (0, -1.0, to_bus),
-        (1, 1.0, from_bus + layout.buses),
-        (2, 1.0, to_bus + layout.buses),
+        (0, 1.0, branches.from_bus[branch]),
+        (0, -1.0, branches.to_bus[branch]),
+        (1, 1.0, own + layout.buses),
+        (2, 1.0, other + layout.buses),
     ):
-        source, factor = derivative[:, k, 0], derivative[:, k, 1]
-        entries.add(flows.row, columns, source * count + branch, -sign * factor * flows.data)
+        entries.add(flows.row, columns, (3 * flow + k) * count + branch, -sign * flows.data)
 
 
 def _add_limits(layout: Layout, entries: SparseMap, first: int) -> None:
@@ -254,24 +271,28 @@ def _hessian(layout: Layout, at: Local, unit: Any, lam_g: Any) -> Any:
 
     count, limited = len(layout.grid.branches), len(layout.limited)
     balance = -lam_g[: layout.balances]
-    kappa = casadi.DM(flow_map(layout).T.tocsc()) @ balance
-    ka, kb, ku, kw = (kappa[k * count : (k + 1) * count] for k in range(4))
+    lam = casadi.vertsplit(casadi.DM(end_map(layout).T.tocsc()) @ balance, count)
+    ka, kb, ku, kw = _branch_multipliers(at, lam)
     along, across = ku * at.cos + kw * at.sin, kw * at.cos - ku * at.sin
-    (start, end), s = at.voltage, at.status
-    flows = [
-        -s * start * end * along,
-        s * end * across,
-        s * start * across,
-        2 * s * ka,
-        s * along,
-        2 * s * kb,
-    ]
+    start, end = at.voltage
+    flows = [-at.product * along, end * across, start * across, 2 * ka, along, 2 * kb]
     limits = []
-    for which, side in enumerate(at.sides):
+    for which, limit in enumerate(at.limits):
         first = layout.balances + which * limited
-        limits += side.curvature(lam_g[first : first + limited])
+        limits += limit.curvature(lam_g[first : first + limited])
     shunt = 2 * (casadi.DM(shunt_map(layout).T.tocsc()) @ balance)
     return _hessian_map(layout).matrix(casadi.vertcat(*flows, shunt, unit, *limits))
+
+
+def _branch_multipliers(at: Local, lam: list[Any]) -> tuple[Any, Any, Any, Any]:
+    """Multipliers of a, b, u and w of every branch, from those of its four flows."""
+    start, end = at.ends
+    return (
+        lam[0] * start.g - lam[1] * start.b,
+        lam[2] * end.g - lam[3] * end.b,
+        lam[0] * start.go - lam[1] * start.bo + lam[2] * end.go - lam[3] * end.bo,
+        lam[0] * start.bo + lam[1] * start.go - lam[2] * end.bo - lam[3] * end.go,
+    )
 
 
 def _hessian_map(layout: Layout) -> SparseMap:

@@ -70,11 +70,12 @@ class Point(NamedTuple):
         return self.message in SOLVED
 
 
-def ipopt(functions: Functions, variant: str, seconds: float) -> Any:
+def ipopt(functions: Functions, variant: str, seconds: float, iterations: int) -> Any:
     """A solver for one variant of the settings, to be called by `run` any number of times."""
     import casadi
 
     settings = COMMON | VARIANTS[variant] | {"max_cpu_time": seconds}
+    settings["max_iter"] = min(settings["max_iter"], iterations)
     options = {
         "ipopt": settings,
         "print_time": False,

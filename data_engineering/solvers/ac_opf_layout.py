@@ -16,6 +16,8 @@ from scipy.sparse import coo_matrix, csc_matrix
 from data_engineering.model.grid import ISOLATED, Flags, Floats, Grid, Ints
 from data_engineering.solvers.matrices import Complexes, branch_admittances
 
+END_NUMBERS = 8
+"""Parameters of each end of a branch, see `end_numbers`."""
 Block = tuple[Ints, Ints, Floats]
 """Rows, columns and values of some entries of a matrix."""
 
@@ -127,7 +129,18 @@ def layout_of(grid: Grid) -> Layout:
     pairs, pair_of, sign = _pairs(branches.from_bus, branches.to_bus, angle & usable)
     curves, unit, slope, level = _segments(grid)
     return Layout(
-        grid, live, usable, limited, pairs, pair_of, sign, curves, unit, slope, level, _sides(grid)
+        grid,
+        live,
+        usable,
+        limited,
+        pairs,
+        pair_of,
+        sign,
+        curves,
+        unit,
+        slope,
+        level,
+        sides_of(grid),
     )
 
 
@@ -151,7 +164,7 @@ def _segments(grid: Grid) -> tuple[Ints, Ints, Floats, Floats]:
     return curves, unit, slope, cost[unit, segment] - slope * power[unit, segment]
 
 
-def _sides(grid: Grid) -> tuple[Side, Side]:
+def sides_of(grid: Grid) -> tuple[Side, Side]:
     """Both ends of all branches as if they were in service."""
     branches = grid.branches
     every = replace(branches, in_service=np.ones(len(branches), dtype=np.bool_))
@@ -162,24 +175,34 @@ def _sides(grid: Grid) -> tuple[Side, Side]:
     )
 
 
-def flow_map(layout: Layout) -> csc_matrix:
-    """Power that branches take from the buses, rows the balances, of (a, b, u, w) per branch."""
+def end_map(layout: Layout) -> csc_matrix:
+    """Balances, in rows, of active and reactive power into the from and the to ends."""
     count, half = len(layout.grid.branches), layout.balances // 2
     branch = np.flatnonzero(layout.usable)
     blocks: list[Block] = []
-    for side, own_term, turn in zip(layout.sides, (0, 1), (1.0, -1.0), strict=True):
+    for number, side in enumerate(layout.sides):
         row = layout.row_of[side.own_bus[branch]]
-        own, other = side.own[branch], side.other[branch]
-        for shift, term, value in (
-            (0, own_term, own.real),
-            (0, 2, other.real),
-            (0, 3, turn * other.imag),
-            (half, own_term, -own.imag),
-            (half, 2, -other.imag),
-            (half, 3, turn * other.real),
-        ):
-            blocks.append((row + shift, branch + term * count, value))
+        for k in range(2):
+            blocks.append((row + k * half, branch + (2 * number + k) * count, np.ones(len(branch))))
     return _matrix(blocks, (layout.balances, 4 * count))
+
+
+def end_numbers(layout: Layout, sides: tuple[Side, Side], status: Flags) -> Floats:
+    """Parameters of both ends of all branches, shape (2 `END_NUMBERS` branches,), p.u.
+
+    Of each end in turn: real and imaginary part of both admittances; squared magnitudes of both
+    and real and imaginary part of `k`, over the squared rating, where `k` is the admittance to the
+    from end's voltage times the conjugate of the other.
+    """
+    used = status & layout.usable
+    rate = (layout.grid.branches.rate_a_mva / layout.grid.base_mva) ** -2.0
+    blocks = []
+    for number, side in enumerate(sides):
+        own, other = np.where(used, side.own, 0.0), np.where(used, side.other, 0.0)
+        k = own * other.conj() if number == 0 else other * own.conj()
+        blocks += [own.real, own.imag, other.real, other.imag]
+        blocks += [rate * np.abs(own) ** 2, rate * np.abs(other) ** 2, rate * k.real, rate * k.imag]
+    return np.concatenate(blocks)
 
 
 def shunt_map(layout: Layout) -> csc_matrix:

@@ -15,9 +15,10 @@ from data_engineering.model.grid import Flags, Floats, Grid
 from data_engineering.model.problem import Status
 from data_engineering.solvers.ac_opf_bounds import Numbers, UnitState, numbers, unit_costs
 from data_engineering.solvers.ac_opf_ipopt import Point
-from data_engineering.solvers.ac_opf_layout import Layout, layout_of
+from data_engineering.solvers.ac_opf_layout import Layout, Side, layout_of
 from data_engineering.solvers.ac_opf_problem import (
     Attempt,
+    Effort,
     Problem,
     broken_limits,
     near_limits,
@@ -78,21 +79,34 @@ class AcOpfModel:
     came near are put back.
     """
 
-    def __init__(self, grid: Grid, *, time_limit_seconds: float = 300.0) -> None:
+    def __init__(
+        self, grid: Grid, *, time_limit_seconds: float = 300.0, max_iterations: int = 500
+    ) -> None:
         """Build the equations.
 
         Args:
             grid: the case, checked; its loads are only the default of `solve`.
             time_limit_seconds: CPU time of each run of Ipopt; after so long no other run begins.
+            max_iterations: of each run of Ipopt; some of them have a lower limit of their own.
         """
         self.grid = grid
         self.layout: Layout = layout_of(grid)
         self.units = UnitState.of(grid)
-        self._seconds = time_limit_seconds
-        self._full = Problem(self.layout, None, time_limit_seconds)
+        self._effort = Effort(time_limit_seconds, max_iterations)
+        self._full = Problem(self.layout, None, self._effort)
         self._lean: Problem | None = None
         self._near: Flags | None = None
         self._builds = self._misses = 0
+        self._frozen = False
+
+    def freeze(self) -> None:
+        """Leave out from now on what the optima so far did not come near, and learn no more.
+
+        What a solve gives then depends on what is asked of it alone, to the last bit.
+        """
+        if self._near is not None:
+            self._lean = Problem(self.layout, self._near, self._effort)
+        self._frozen = True
 
     def solve(
         self,
@@ -101,6 +115,7 @@ class AcOpfModel:
         status: Flags | None = None,
         start: AcOpfSolution | None = None,
         units: UnitState | None = None,
+        sides: tuple[Side, Side] | None = None,
     ) -> AcOpfSolution:
         """The cheapest dispatch.
 
@@ -110,6 +125,7 @@ class AcOpfModel:
             status: branches in service, shape (branches,); None: as in the grid.
             start: an optimum of this model from which to start, primal and dual.
             units: state of the units; None: the grid's.
+            sides: admittances of the branches; None: the grid's.
 
         Raises:
             BadInput: limits of a voltage, a unit, a DC line or an angle cross.
@@ -117,7 +133,7 @@ class AcOpfModel:
         began = time.perf_counter()
         used = self.grid.branches.in_service if status is None else status
         state = self.units if units is None else units
-        given = numbers(self.layout, load_p_mw, load_q_mvar, used, state)
+        given = numbers(self.layout, load_p_mw, load_q_mvar, used, state, sides)
         tried, spent = self._attempt(given, None if start is None else start.point)
         return self._solution(tried, state, spent, time.perf_counter() - began)
 
@@ -137,15 +153,15 @@ class AcOpfModel:
                 start = tried.point
             self._misses += 1
         tried = self._full.attempt(given, start)
-        if tried.status == "optimal":
+        if tried.status == "optimal" and not self._frozen:
             near = near_limits(self.layout, given, self._full.values(given, tried.point.x))
             self._near = near if self._near is None else self._near | near
         return tried, spent + tried.iterations
 
     def _lean_problem(self) -> Problem | None:
         """Built after the first optimum, and anew ever more seldom as misses add limits."""
-        if self._near is not None and self._misses >= self._builds:
-            self._lean = Problem(self.layout, self._near, self._seconds)
+        if self._near is not None and self._misses >= self._builds and not self._frozen:
+            self._lean = Problem(self.layout, self._near, self._effort)
             self._builds, self._misses = self._builds + 1, 0
         return self._lean
 

@@ -39,16 +39,23 @@ class Attempt(NamedTuple):
     iterations: int
 
 
+class Effort(NamedTuple):
+    """CPU seconds and iterations of each run of Ipopt; after so many seconds no other begins."""
+
+    seconds: float
+    iterations: int
+
+
 class Problem:
     """One set of rows; points and numbers are those of the full problem throughout."""
 
-    def __init__(self, full: Layout, kept: Flags | None, seconds: float) -> None:
+    def __init__(self, full: Layout, kept: Flags | None, effort: Effort) -> None:
         """Build the equations.
 
         Args:
             full: layout with all rows.
             kept: which of its limit rows to keep, shape (limits,), see `limit_rows`; None: all.
-            seconds: CPU time of each run of Ipopt, and wall time after which no other run begins.
+            effort: limits of each run of Ipopt.
         """
         import casadi
 
@@ -60,7 +67,7 @@ class Problem:
         self._functions = functions(self.layout)
         x, p, g = (self._functions.problem[name] for name in "xpg")
         self._rows_at = casadi.Function("rows", [x, p], [g])
-        self._seconds = seconds
+        self._effort = effort
         self._solvers: dict[str, Any] = {}
 
     def values(self, given: Numbers, x: Floats) -> Floats:
@@ -80,14 +87,14 @@ class Problem:
             if found.solved:
                 return Attempt(found, "optimal", 0.0, spent)
             log.info("AC-OPF, %s start: %s", variant, found.message)
-            if time.perf_counter() - began > self._seconds:
+            if time.perf_counter() - began > self._effort.seconds:
                 return Attempt(found, "not_converged", 0.0, spent)
         nearest = nearest_point(self._solver("elastic"), self.layout, self._mine(given))
         spent += nearest.iterations
         if nearest.known and nearest.missing > MISSING_PU:
             return Attempt(found, "infeasible", nearest.missing, spent)
         for first in (given, given._replace(x0=nearest.x)):
-            if time.perf_counter() - began > self._seconds:
+            if time.perf_counter() - began > self._effort.seconds:
                 break
             found = self._run("monotone", first, None)
             spent += found.iterations
@@ -110,7 +117,7 @@ class Problem:
         if variant not in self._solvers:
             own = self._functions
             problem = relaxed(own, self.layout) if variant == "elastic" else own
-            self._solvers[variant] = ipopt(problem, variant, self._seconds)
+            self._solvers[variant] = ipopt(problem, variant, *self._effort)
         return self._solvers[variant]
 
 

@@ -1,0 +1,123 @@
+"""Samples in pf mode: one base AC-OPF for each load scenario, then power flows of its variants."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data_engineering.model.grid import REF, Flags, Floats, Grid
+from data_engineering.model.samples import Samples, Solutions, unsolved
+from data_engineering.solvers.ac_opf_model import AcOpfSolution
+from data_engineering.solvers.power_flow_batch import BatchOptions, PowerFlowBatch, solve_batch
+from data_engineering.solvers.power_flow_network import Network
+from data_engineering.solvers.sample_dc import dc_power_flows, nothing_dc, susceptance_mw
+from data_engineering.solvers.sample_groups import by_load_scenario
+from data_engineering.solvers.sample_opf import OneSample, SampleOpf, sample_at
+from data_engineering.solvers.sample_units import shared
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The base optimum of a load scenario, and what it was asked for."""
+
+    given: OneSample
+    found: AcOpfSolution
+
+    def serves(self, given: OneSample) -> bool:
+        """Whether another sample has the same base."""
+        return all(
+            np.array_equal(getattr(self.given, name), getattr(given, name))
+            for name in ("load_p_mw", "load_q_mvar", "cost", "r_pu", "x_pu")
+        )
+
+
+class FlowKernel:
+    """Solves samples in pf mode."""
+
+    def __init__(self, grid: Grid, opf: SampleOpf, dc: bool) -> None:
+        """Keep the grid and its OPF."""
+        self._grid, self._opf, self._dc = grid, opf, dc
+        self._base: Base | None = None
+
+    def __call__(self, samples: Samples) -> Solutions:
+        """Solve samples of one load scenario or of several."""
+        return by_load_scenario(samples, self._one)
+
+    def _one(self, samples: Samples) -> Solutions:
+        grid = self._grid
+        base = self._base_of(sample_at(samples, 0))
+        if base.status != "optimal":
+            reason = f"base opf: {base.status}"
+            return unsolved(len(samples), len(grid.buses), len(grid.generators), reason)
+        began = time.perf_counter()
+        batch = _flows(grid, samples, base)
+        active, reactive = _outputs(grid, samples, batch, base)
+        seconds = (time.perf_counter() - began) / len(samples)
+        failed = ~batch.converged
+        active[failed], reactive[failed] = np.nan, np.nan
+        reason = np.array([f"power flow: {why}" if why else "" for why in batch.reason])
+        dc = nothing_dc(len(samples), grid)
+        if self._dc:
+            slope = susceptance_mw(grid, samples.r_pu[0], samples.x_pu[0])
+            dc = dc_power_flows(
+                grid, slope, samples.load_p_mw, samples.branch_on, samples.unit_on, base.p_mw
+            )
+        voltage = batch.voltage
+        return Solutions(
+            solved=batch.converged,
+            reason=reason,
+            vm_pu=np.abs(voltage),
+            va_deg=np.rad2deg(np.angle(voltage)),
+            p_mw=active,
+            q_mvar=reactive,
+            seconds=np.where(failed, np.nan, seconds),
+            dc_va_deg=dc.va_deg,
+            dc_p_mw=dc.p_mw,
+            dc_seconds=dc.seconds,
+        )
+
+    def _base_of(self, given: OneSample) -> AcOpfSolution:
+        """Of the last load scenario where it is the same again: its pieces come one by one."""
+        if self._base is None or not self._base.serves(given):
+            whole = given._replace(
+                branch_on=self._grid.branches.in_service, unit_on=self._grid.generators.in_service
+            )
+            self._base = Base(_copied(given), self._opf.solve(whole))
+        return self._base.found
+
+
+def _copied(given: OneSample) -> OneSample:
+    return given._replace(**{name: part.copy() for name, part in given._asdict().items()})
+
+
+def _flows(grid: Grid, samples: Samples, base: AcOpfSolution) -> PowerFlowBatch:
+    branches = replace(grid.branches, r_pu=samples.r_pu[0].copy(), x_pu=samples.x_pu[0].copy())
+    buses = replace(grid.buses, vm_pu=base.vm_pu.copy(), va_deg=base.va_deg.copy())
+    return solve_batch(
+        replace(grid, branches=branches, buses=buses),
+        samples.load_p_mw,
+        samples.load_q_mvar,
+        branch_status=samples.branch_on,
+        generator_p_mw=base.p_mw,
+        generator_status=samples.unit_on,
+        generator_vm_pu=base.vm_pu[grid.generators.bus],
+        start=base.voltage,
+        options=BatchOptions(max_iterations=20),
+    )
+
+
+def _outputs(
+    grid: Grid, samples: Samples, batch: PowerFlowBatch, base: AcOpfSolution
+) -> tuple[Floats, Floats]:
+    """Output of every unit: set points, but for the reference's; reactive power by the ranges."""
+    units = grid.generators
+    taken = Network.of(batch.scenarios).taken(batch.scenarios, batch.voltage) * grid.base_mva
+    made = taken + samples.load_p_mw + 1j * samples.load_q_mvar
+    on: Flags = samples.unit_on
+    reactive = shared(made.imag, units.q_min_mvar, units.q_max_mvar, on, units.bus)
+    at_reference = grid.buses.kind[units.bus] == REF
+    active = np.where(on, base.p_mw, 0.0)
+    balancing = shared(made.real, units.p_min_mw, units.p_max_mw, on & at_reference, units.bus)
+    return np.where(at_reference, balancing, active), reactive
