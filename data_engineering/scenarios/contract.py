@@ -83,3 +83,24 @@ def partition_file(table: str, number: int) -> str:
 def partitions(scenarios: int) -> int:
     """How many partitions hold so many scenarios."""
     return -(-scenarios // PARTITION)
+
+
+def failures_schema() -> pa.Schema:
+    """The Arrow schema of `failures.parquet`: one row for each sample without a solution.
+
+    `branches_out` and `generators_out` are the rows that were out of service in the sample, those
+    of the case too.
+    """
+    import pyarrow as pa
+
+    rows = pa.list_(pa.int64())
+    return pa.schema(
+        [
+            ("load_scenario_idx", pa.int64()),
+            ("variant", pa.int64()),
+            ("stage", pa.string()),
+            ("reason", pa.string()),
+            ("branches_out", rows),
+            ("generators_out", rows),
+        ]
+    )
