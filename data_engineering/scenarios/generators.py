@@ -25,8 +25,8 @@ def costs(base: Floats, block: GenerationBlock, count: int, rng: np.random.Gener
     varied = np.flatnonzero(base[:, :2].any(axis=1))
     result = np.repeat(base[None], count, axis=0)
     if block.type == "cost_permutation":
-        for variant in range(count):
-            result[variant, varied] = base[rng.permutation(varied)]
+        order = rng.permuted(np.tile(varied, (count, 1)), axis=1)
+        result[:, varied] = base[order]
     else:
         low, high = max(0.0, 1.0 - block.sigma), 1.0 + block.sigma
         result[:, varied] *= rng.uniform(low, high, size=(count, len(varied), 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -88,7 +89,8 @@ def demands(loads: Loads, block: LoadBlock, upper_factor: float | None) -> Deman
         SourceFileMissing: there is no such file.
     """
     if block.generator == "precomputed_profile":
-        return GivenDemands(*read_given(block.scenario_file or "", len(loads), block.scenarios))
+        path = Path(block.scenario_file or "")
+        return GivenDemands(*read_given(path, len(loads), block.scenarios))
     if block.generator == "powergraph":
         factors = powergraph_factors(profile(block.agg_profile), block.scenarios)
         return ScaledDemands(loads.p_mw, loads.q_mvar, factors, 0.0, False)
