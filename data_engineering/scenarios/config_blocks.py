@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from data_engineering.scenarios.profiles import profile_names
@@ -56,9 +63,9 @@ def _no_seed(value: object) -> object:
     return None if value == "" else value
 
 
-def _probabilities(value: object) -> object:
+def _probabilities(value: object, info: ValidationInfo) -> object:
     if isinstance(value, Mapping):
-        value = _by_count(value, 0)
+        value = _by_count(value, min(info.data.get("k", 0), _MANY_OUTAGES))
     if isinstance(value, list):
         value = tuple(value)
     if isinstance(value, tuple):
@@ -146,17 +153,6 @@ class TopologyBlock(Block):
     outage_count_probabilities: Annotated[
         tuple[float, ...] | None, BeforeValidator(_probabilities)
     ] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_list(cls, values: Any) -> Any:
-        """A mapping of counts is a list of k + 1, so this is done where k is known."""
-        if isinstance(values, Mapping):
-            key, k = "outage_count_probabilities", values.get("k", 1)
-            given = values.get(key)
-            if isinstance(given, Mapping) and isinstance(k, int) and k < _MANY_OUTAGES:
-                return {**values, key: _by_count(given, k)}
-        return values
 
     @model_validator(mode="after")
     def _applicable(self) -> Self:
