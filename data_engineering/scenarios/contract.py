@@ -67,7 +67,8 @@ def schema(table: str, dc: bool) -> pa.Schema:
     import pyarrow as pa
 
     kinds = {FLOAT: pa.float64(), INT: pa.int64(), FLAG: pa.int8()}
-    return pa.schema([(name, kinds[column_type(name)]) for name in columns(table, dc)])
+    fields = [(name, kinds[column_type(name)]) for name in columns(table, dc)]
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
 
 
 def partition_folder(table: str, number: int) -> str:
