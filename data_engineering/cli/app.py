@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from data_engineering.cli import scenario_commands
 from data_engineering.cli.airflow_command import airflow
 from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
@@ -20,6 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+scenarios = typer.Typer(
+    help="Datasets of solved power flows and optimal power flows, in the form of gridfm.",
+    epilog=EPILOG,
+)
 database = typer.Typer(help="Databases.", epilog=EPILOG)
 
 for command in (up, down, status, demo, ingest, validate, solve, convert, report, sql):
@@ -30,3 +35,12 @@ app.command(context_settings=anything)(airflow)
 for command in (migrate, expire):
     database.command(epilog=EPILOG)(command)
 app.add_typer(database, name="db")
+for of_scenarios in (
+    scenario_commands.generate,
+    scenario_commands.validate,
+    scenario_commands.stats,
+    scenario_commands.plots,
+    scenario_commands.init,
+):
+    scenarios.command(epilog=EPILOG)(of_scenarios)
+app.add_typer(scenarios, name="scenarios")

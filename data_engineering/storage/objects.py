@@ -41,7 +41,7 @@ _DENIED = (
     "SIGNATURE_DOES_NOT_MATCH",
     "HTTP status 403",
 )
-_PARTIAL = ".partial-"  # names of files that are still being written
+PARTIAL = ".partial-"  # names of files that are still being written
 _BLOCK = 8 * 1024 * 1024  # bytes copied at once, so that memory does not grow with an object
 
 
@@ -105,7 +105,7 @@ class ObjectStore:
         """
         path = self._path(key)
         folder = Path(path).parent if self.local else Path(tempfile.gettempdir())
-        partial = folder / f"{_PARTIAL}{secrets.token_hex(8)}"
+        partial = folder / f"{PARTIAL}{secrets.token_hex(8)}"
         with self._errors(key):
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -202,7 +202,7 @@ class ObjectStore:
         with self._errors(prefix):
             found = self.filesystem.get_file_info(selector)
         files = (info.path for info in found if info.type == pa.fs.FileType.File)
-        keys = (path[len(self.root) + 1 :] for path in files if f"/{_PARTIAL}" not in path)
+        keys = (path[len(self.root) + 1 :] for path in files if f"/{PARTIAL}" not in path)
         return sorted(key for key in keys if key.startswith(prefix))
 
     def uri(self, key: str) -> str:
@@ -234,7 +234,7 @@ class ObjectStore:
 
     def _write_file(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
+        partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
             with partial.open("wb") as stream:
                 stream.write(data)
