@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,8 @@ from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
-from data_engineering.model.errors import BadInput, SourceFileBroken, SourceFileMissing
+from data_engineering.model.errors import SourceFileBroken, SourceFileMissing
 from data_engineering.scenarios.config_blocks import (
     AdmittanceBlock,
     Block,
@@ -24,8 +22,10 @@ from data_engineering.scenarios.config_blocks import (
     SettingsBlock,
     TopologyBlock,
 )
+from data_engineering.scenarios.config_errors import UNKNOWN, bad_input
 
-_USED: Mapping[str, Mapping[str, Sequence[str]]] = {
+USED: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "network": {"pglib": (), "file": ("network_dir", "file")},
     "load": {
         "agg_load_profile": (
             "agg_profile",
@@ -38,7 +38,7 @@ _USED: Mapping[str, Mapping[str, Sequence[str]]] = {
             "start_scaling_factor",
         ),
         "powergraph": ("agg_profile", "scenarios"),
-        "precomputed_profile": ("scenarios",),
+        "precomputed_profile": ("scenario_file", "scenarios"),
     },
     "topology_perturbation": {
         "none": (),
@@ -52,9 +52,17 @@ _USED: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "admittance_perturbation": {"none": (), "random_perturbation": ("sigma",)},
 }
+"""Keys of each block that have an effect under each choice of its `CHOICE`."""
+CHOICE: Mapping[str, str] = {
+    "network": "source",
+    "load": "generator",
+    "topology_perturbation": "type",
+    "generation_perturbation": "type",
+    "admittance_perturbation": "type",
+}
+"""The key of each block that decides which of the others have an effect."""
+_PLACES = ("network_dir", "file", "scenario_file")
 _SETTINGS_OF_DATA = ("mode", "include_dc_res", "max_iter", "opf_formulation")
-_UNKNOWN = ("extra_forbidden", "invalid_key")
-_MANY = 200
 
 
 class Config(Block):
@@ -88,15 +96,13 @@ class Config(Block):
         Raises:
             SourceFileMissing: there is no such file of load scenarios.
         """
-        values: dict[str, Any] = {
-            "network.name": self.network.name,
-            "network.source": self.network.source,
-        }
-        for block, used in _USED.items():
-            keys = self.model_dump(mode="json")[block]
-            chosen = "generator" if block == "load" else "type"
-            for key in (chosen, *used[keys[chosen]]):
-                values[f"{block}.{key}"] = keys[key]
+        dumped = self.model_dump(mode="json")
+        values: dict[str, Any] = {"network.name": self.network.name}
+        for block, choice in CHOICE.items():
+            keys = dumped[block]
+            for key in (choice, *USED[block][keys[choice]]):
+                if key not in _PLACES:
+                    values[f"{block}.{key}"] = keys[key]
         if self.load.generator == "precomputed_profile":
             values["load.scenario_file"] = _content_digest(Path(self.load.scenario_file or ""))
         for key in _SETTINGS_OF_DATA:
@@ -155,8 +161,9 @@ def config_from(values: Mapping[str, Any], where: str) -> Config:
         return Config.model_validate({k: {} if v is None else v for k, v in values.items()})
     except ValidationError as error:
         # A key that is not known explains a missing one, so it is told first.
-        found = sorted(error.errors(include_url=False), key=lambda e: e["type"] not in _UNKNOWN)
-        raise _bad_input(found[0], where) from None
+        found = sorted(error.errors(include_url=False), key=lambda e: e["type"] not in UNKNOWN)
+        blocks = {name: field.annotation for name, field in Config.model_fields.items()}
+        raise bad_input(found[0], where, blocks) from None
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -195,95 +202,3 @@ def _content_digest(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         raise SourceFileMissing(path, "correct load.scenario_file") from None
-
-
-def _bad_input(error: ErrorDetails, where: str) -> BadInput:
-    context = error.get("ctx", {})
-    path, value = [str(part) for part in error["loc"]], error["input"]
-    if error["type"] == "misuse":
-        path, value = [*path, context["key"]], context["value"]
-    remedy = _remedy(error, path)
-    if error["type"] == "missing":
-        value = None
-    elif error["type"] == "extra_forbidden":
-        path, value = path[:-1], path[-1]
-    shown = value if len(repr(value)) <= _MANY else repr(value)[:_MANY] + "..."
-    return BadInput(f"{where}: {'.'.join(path) or 'block'}", shown, remedy)
-
-
-def _remedy(error: ErrorDetails, path: Sequence[str]) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind in ("misuse", "refused"):
-        return str(context["remedy"])
-    if kind == "missing":
-        example = ", such as case24_ieee_rts" if path[-1] == "name" else ""
-        return f"the key is missing; give it{example}"
-    if kind == "extra_forbidden":
-        return _nearest(path)
-    if kind == "literal_error":
-        return f"give one of: {str(context['expected']).replace(' or ', ', ')}"
-    if kind in _BOUNDS:
-        bound = next(context[each] for each in ("ge", "gt", "le", "lt") if each in context)
-        return f"give {_BOUNDS[kind]} {bound:g}"
-    if kind in ("float_type", "int_type") and _reads_as_number(error["input"]):
-        text = str(error["input"])
-        point = "" if "." in text or "e" not in text.lower() else " (YAML: 1.0e-3, with a point)"
-        return f"it is a text; write the number without quotes{point}"
-    return _TYPES.get(kind, f"{error['msg'][:1].lower()}{error['msg'][1:]}")
-
-
-_BOUNDS = {
-    "greater_than_equal": "a number of at least",
-    "greater_than": "a number above",
-    "less_than_equal": "a number of at most",
-    "less_than": "a number below",
-}
-_TYPES = {
-    "int_type": "give a whole number, such as 10",
-    "float_type": "give a number, such as 0.2",
-    "finite_number": "give a finite number",
-    "bool_type": "give true or false",
-    "string_type": "give a text",
-    "string_too_short": "give a text that is not empty",
-    "tuple_type": "give a list",
-    "model_type": "give a block of keys",
-    "dict_type": "give a block of keys",
-}
-
-
-def _reads_as_number(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _nearest(path: Sequence[str]) -> str:
-    """What a key that is not known may have meant: here, in another block, or any key here."""
-    blocks = {name: field.annotation for name, field in Config.model_fields.items()}
-    *parents, key = path
-    if not parents:
-        near = difflib.get_close_matches(key, blocks, n=1)
-        elsewhere = [f"{name}.{key}" for name, block in blocks.items() if key in _keys(block)]
-        if elsewhere and not near:
-            return f"the key is not known here; did you mean {elsewhere[0]}?"
-        return _meant("block", "", near, list(blocks))
-    known = _keys(blocks[parents[0]])
-    near = difflib.get_close_matches(key, known, n=1)
-    elsewhere = [f"{name}.{key}" for name, block in blocks.items() if key in _keys(block)]
-    if elsewhere and not near:
-        return f"the key is not known here; did you mean {elsewhere[0]}?"
-    return _meant("key", f"{parents[0]}.", near, known)
-
-
-def _meant(what: str, prefix: str, near: Sequence[str], known: Sequence[str]) -> str:
-    if near:
-        return f"the {what} is not known; did you mean {prefix}{near[0]}?"
-    return f"the {what} is not known; there are: {', '.join(known)}"
-
-
-def _keys(block: Any) -> list[str]:
-    return list(block.model_fields)

@@ -100,30 +100,41 @@ class Block(BaseModel):
 
 
 class NetworkBlock(Block):
-    """Which grid. `file` goes before `{network_dir}/{name}.m`."""
+    """Which grid."""
 
-    name: Annotated[str, BeforeValidator(_plain_name)]
-    source: Literal["pglib", "file"] = "pglib"
-    network_dir: str = "scripts/grids"
-    file: str | None = None
-    reader: Annotated[Literal["native"], _not_offered("native", "files are read natively")] = (
-        "native"
+    name: Annotated[str, BeforeValidator(_plain_name)] = Field(
+        description="a case of PGLib-OPF without its prefix, or the name of a file"
+    )
+    source: Literal["pglib", "file"] = Field(
+        "pglib", description="pglib: from the library; file: a MATPOWER file"
+    )
+    network_dir: str = Field("scripts/grids", description="folder of {name}.m")
+    file: str | None = Field(None, description="path of the file; before network_dir")
+    reader: Annotated[Literal["native"], _not_offered("native", "files are read natively")] = Field(
+        "native", description="no other is offered"
     )
 
 
 class LoadBlock(Block):
     """How demand varies from load scenario to load scenario."""
 
-    generator: Literal["agg_load_profile", "powergraph", "precomputed_profile"] = "agg_load_profile"
-    agg_profile: str = "default"
-    scenario_file: str | None = None
-    scenarios: int = Field(10_000, ge=1)
-    sigma: float = Field(0.2, ge=0, le=1)
-    change_reactive_power: bool = True
-    global_range: float = Field(0.4, ge=0, le=1)
-    max_scaling_factor: float = Field(4.0, gt=0)
-    step_size: float = Field(0.1, gt=0)
-    start_scaling_factor: float = Field(1.0, gt=0)
+    generator: Literal["agg_load_profile", "powergraph", "precomputed_profile"] = Field(
+        "agg_load_profile",
+        description="a profile with noise at each bus, a profile alone, or demand from a file",
+    )
+    agg_profile: str = Field("default", description="the profile that all demand follows")
+    scenario_file: str | None = Field(
+        None, description="a .csv or .parquet file of load_scenario, load, p_mw, q_mvar"
+    )
+    scenarios: int = Field(10_000, ge=1, description="load scenarios")
+    sigma: float = Field(0.2, ge=0, le=1, description="noise: factors 1 - sigma to 1 + sigma")
+    change_reactive_power: bool = Field(True, description="reactive demand varies too")
+    global_range: float = Field(
+        0.4, ge=0, le=1, description="demand falls by this share from its upper factor"
+    )
+    max_scaling_factor: float = Field(4.0, gt=0, description="largest upper factor to try")
+    step_size: float = Field(0.1, gt=0, description="step of the search for the upper factor")
+    start_scaling_factor: float = Field(1.0, gt=0, description="first upper factor to try")
 
     @model_validator(mode="after")
     def _applicable(self) -> Self:
@@ -146,13 +157,17 @@ class LoadBlock(Block):
 class TopologyBlock(Block):
     """What is out of service in the variants of a load scenario."""
 
-    type: Literal["none", "n_minus_k", "random"] = "none"
-    k: int = Field(1, ge=0)
-    n_topology_variants: int = Field(20, ge=1)
-    elements: Annotated[tuple[Element, ...], BeforeValidator(_elements)] = ("branch", "gen")
+    type: Literal["none", "n_minus_k", "random"] = Field(
+        "none", description="no outages, all of up to k branches, or random ones"
+    )
+    k: int = Field(1, ge=0, description="elements out at once, at most")
+    n_topology_variants: int = Field(20, ge=1, description="variants of each load scenario")
+    elements: Annotated[tuple[Element, ...], BeforeValidator(_elements)] = Field(
+        ("branch", "gen"), description="what may be out"
+    )
     outage_count_probabilities: Annotated[
         tuple[float, ...] | None, BeforeValidator(_probabilities)
-    ] = None
+    ] = Field(None, description="of 0, 1, ..., k outages; without: 1 to k alike")
 
     @model_validator(mode="after")
     def _applicable(self) -> Self:
@@ -175,15 +190,19 @@ class TopologyBlock(Block):
 class GenerationBlock(Block):
     """What becomes of the generators' costs."""
 
-    type: Literal["none", "cost_permutation", "cost_perturbation"] = "none"
-    sigma: float = Field(1.0, ge=0)
+    type: Literal["none", "cost_permutation", "cost_perturbation"] = Field(
+        "none", description="as in the case, exchanged between generators, or scaled"
+    )
+    sigma: float = Field(1.0, ge=0, description="factors max(0, 1 - sigma) to 1 + sigma")
 
 
 class AdmittanceBlock(Block):
     """What becomes of the branches' impedances."""
 
-    type: Literal["none", "random_perturbation"] = "none"
-    sigma: float = Field(0.2, ge=0)
+    type: Literal["none", "random_perturbation"] = Field(
+        "none", description="as in the case, or R and X scaled"
+    )
+    sigma: float = Field(0.2, ge=0, description="factors max(0, 1 - sigma) to 1 + sigma")
 
 
 class SettingsBlock(Block):
@@ -192,21 +211,31 @@ class SettingsBlock(Block):
     `pf_fast` and `dcpf_fast` choose between solvers of gridfm-datakit; here they have no effect.
     """
 
-    num_processes: int = Field(16, ge=1)
-    data_dir: str = Field("./data_out", min_length=1)
-    large_chunk_size: int = Field(1000, ge=1)
-    overwrite: bool = True
-    mode: Literal["pf", "opf"] = "pf"
-    include_dc_res: bool = True
-    enable_solver_logs: bool = True
-    pf_fast: bool = True
-    dcpf_fast: bool = True
-    max_iter: int = Field(200, ge=1)
-    seed: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_no_seed)] = None
-    opf_formulation: Literal["polar", "rectangular"] = "polar"
+    num_processes: int = Field(16, ge=1, description="worker processes; not part of the data")
+    data_dir: str = Field(
+        "./data_out", min_length=1, description="the dataset is {data_dir}/{name}/raw"
+    )
+    large_chunk_size: int = Field(
+        1000, ge=1, description="load scenarios of a piece of work; not part of the data"
+    )
+    overwrite: bool = Field(True, description="if not, a finished dataset is added to")
+    mode: Literal["pf", "opf"] = Field(
+        "pf", description="power flows after one OPF a load scenario, or an OPF a sample"
+    )
+    include_dc_res: bool = Field(True, description="also the DC solution of each sample")
+    enable_solver_logs: bool = Field(True, description="keep the solvers' logs")
+    pf_fast: bool = Field(True, description="accepted, without effect")
+    dcpf_fast: bool = Field(True, description="accepted, without effect")
+    max_iter: int = Field(200, ge=1, description="iterations of an OPF, at most")
+    seed: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_no_seed)] = Field(
+        None, description="a whole number repeats a dataset; without, one is drawn and recorded"
+    )
+    opf_formulation: Literal["polar", "rectangular"] = Field(
+        "polar", description="coordinates of the voltages in the AC-OPF"
+    )
     pf_solver: Annotated[
         Literal["powermodel"], _not_offered("powermodel", "one solver serves every case")
-    ] = "powermodel"
+    ] = Field("powermodel", description="no other is offered")
 
 
 def misuse(key: str, value: object, remedy: str) -> PydanticCustomError:
