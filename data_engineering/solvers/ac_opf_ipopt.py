@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # No case of PGLib takes more than 150; an infeasible one is left to the elastic problem, which
     # tells at a tenth of the time.
     "cold": {"mu_strategy": "adaptive", "max_iter": 200},
+    "impatient": {"mu_strategy": "adaptive"},
     "monotone": {},
     "elastic": {"nlp_scaling_obj_target_gradient": 1.0},
     "warm": {

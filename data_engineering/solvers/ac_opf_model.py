@@ -80,7 +80,12 @@ class AcOpfModel:
     """
 
     def __init__(
-        self, grid: Grid, *, time_limit_seconds: float = 300.0, max_iterations: int = 500
+        self,
+        grid: Grid,
+        *,
+        time_limit_seconds: float = 300.0,
+        max_iterations: int = 500,
+        patience: int | None = None,
     ) -> None:
         """Build the equations.
 
@@ -88,11 +93,13 @@ class AcOpfModel:
             grid: the case, checked; its loads are only the default of `solve`.
             time_limit_seconds: CPU time of each run of Ipopt; after so long no other run begins.
             max_iterations: of each run of Ipopt; some of them have a lower limit of their own.
+            patience: iterations of a run from the middle after which it is asked first whether
+                there is a solution; for use where many problems have none.
         """
         self.grid = grid
         self.layout: Layout = layout_of(grid)
         self.units = UnitState.of(grid)
-        self._effort = Effort(time_limit_seconds, max_iterations)
+        self._effort = Effort(time_limit_seconds, max_iterations, patience)
         self._full = Problem(self.layout, None, self._effort)
         self._lean: Problem | None = None
         self._near: Flags | None = None

@@ -40,10 +40,18 @@ class Attempt(NamedTuple):
 
 
 class Effort(NamedTuple):
-    """CPU seconds and iterations of each run of Ipopt; after so many seconds no other begins."""
+    """Limits of each run of Ipopt.
+
+    Attributes:
+        seconds: of CPU time, after which no other run begins.
+        iterations: some runs have a lower limit of their own.
+        patience: iterations of a first run from the middle, after which it is asked whether there
+            is a solution at all; None: no such run.
+    """
 
     seconds: float
     iterations: int
+    patience: int | None = None
 
 
 class Problem:
@@ -78,10 +86,11 @@ class Problem:
         """From the start, then from the middle, then by way of the nearest point.
 
         What was not solved is infeasible if the nearest point still misses injections. Where it
-        misses none, two more runs follow.
+        misses none, two more runs follow, or three after an impatient one.
         """
         began, spent = time.perf_counter(), 0
-        for variant in ["warm", "cold"] if start is not None else ["cold"]:
+        first_variant = "cold" if self._effort.patience is None else "impatient"
+        for variant in ["warm", first_variant] if start is not None else [first_variant]:
             found = self._run(variant, given, start if variant == "warm" else None)
             spent += found.iterations
             if found.solved:
@@ -93,10 +102,13 @@ class Problem:
         spent += nearest.iterations
         if nearest.known and nearest.missing > MISSING_PU:
             return Attempt(found, "infeasible", nearest.missing, spent)
-        for first in (given, given._replace(x0=nearest.x)):
+        by_way = [("monotone", given), ("monotone", given._replace(x0=nearest.x))]
+        if first_variant == "impatient":
+            by_way.insert(0, ("cold", given))
+        for variant, first in by_way:
             if time.perf_counter() - began > self._effort.seconds:
                 break
-            found = self._run("monotone", first, None)
+            found = self._run(variant, first, None)
             spent += found.iterations
             if found.solved:
                 return Attempt(found, "optimal", 0.0, spent)
@@ -113,11 +125,17 @@ class Problem:
         multipliers[self.rows] = found.lam_g
         return found._replace(lam_g=multipliers)
 
+    def _limits(self, variant: str) -> tuple[float, int]:
+        seconds, iterations, patience = self._effort
+        if variant == "impatient" and patience is not None:
+            iterations = min(iterations, patience)
+        return seconds, iterations
+
     def _solver(self, variant: str) -> Any:
         if variant not in self._solvers:
             own = self._functions
             problem = relaxed(own, self.layout) if variant == "elastic" else own
-            self._solvers[variant] = ipopt(problem, variant, *self._effort)
+            self._solvers[variant] = ipopt(problem, variant, *self._limits(variant))
         return self._solvers[variant]
 
 

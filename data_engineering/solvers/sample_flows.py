@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_engineering.model.grid import REF, Flags, Floats, Grid
+from data_engineering.model.grid import REF, Flags, Floats, Grid, Texts
 from data_engineering.model.samples import Samples, Solutions, unsolved
-from data_engineering.solvers.ac_opf_model import AcOpfSolution
 from data_engineering.solvers.power_flow_batch import BatchOptions, PowerFlowBatch, solve_batch
 from data_engineering.solvers.power_flow_network import Network
 from data_engineering.solvers.sample_dc import dc_power_flows, nothing_dc, susceptance_mw
 from data_engineering.solvers.sample_groups import by_load_scenario
-from data_engineering.solvers.sample_opf import OneSample, SampleOpf, sample_at
+from data_engineering.solvers.sample_opf import OneSample, Optimum, SampleOpf, sample_at
 from data_engineering.solvers.sample_units import shared
 
 
@@ -23,7 +22,7 @@ class Base:
     """The base optimum of a load scenario, and what it was asked for."""
 
     given: OneSample
-    found: AcOpfSolution
+    found: Optimum
 
     def serves(self, given: OneSample) -> bool:
         """Whether another sample has the same base."""
@@ -49,15 +48,15 @@ class FlowKernel:
         grid = self._grid
         base = self._base_of(sample_at(samples, 0))
         if base.status != "optimal":
-            reason = f"base opf: {base.status}"
-            return unsolved(len(samples), len(grid.buses), len(grid.generators), reason)
+            why = f"base opf: {base.status}"
+            return unsolved(len(samples), len(grid.buses), len(grid.generators), why)
         began = time.perf_counter()
         batch = _flows(grid, samples, base)
         active, reactive = _outputs(grid, samples, batch, base)
         seconds = (time.perf_counter() - began) / len(samples)
         failed = ~batch.converged
         active[failed], reactive[failed] = np.nan, np.nan
-        reason = np.array([f"power flow: {why}" if why else "" for why in batch.reason])
+        reason: Texts = np.array([f"power flow: {why}" if why else "" for why in batch.reason])
         dc = nothing_dc(len(samples), grid)
         if self._dc:
             slope = susceptance_mw(grid, samples.r_pu[0], samples.x_pu[0])
@@ -78,7 +77,7 @@ class FlowKernel:
             dc_seconds=dc.seconds,
         )
 
-    def _base_of(self, given: OneSample) -> AcOpfSolution:
+    def _base_of(self, given: OneSample) -> Optimum:
         """Of the last load scenario where it is the same again: its pieces come one by one."""
         if self._base is None or not self._base.serves(given):
             whole = given._replace(
@@ -92,9 +91,10 @@ def _copied(given: OneSample) -> OneSample:
     return given._replace(**{name: part.copy() for name, part in given._asdict().items()})
 
 
-def _flows(grid: Grid, samples: Samples, base: AcOpfSolution) -> PowerFlowBatch:
+def _flows(grid: Grid, samples: Samples, base: Optimum) -> PowerFlowBatch:
     branches = replace(grid.branches, r_pu=samples.r_pu[0].copy(), x_pu=samples.x_pu[0].copy())
-    buses = replace(grid.buses, vm_pu=base.vm_pu.copy(), va_deg=base.va_deg.copy())
+    vm_pu = np.abs(base.voltage)
+    buses = replace(grid.buses, vm_pu=vm_pu, va_deg=np.rad2deg(np.angle(base.voltage)))
     return solve_batch(
         replace(grid, branches=branches, buses=buses),
         samples.load_p_mw,
@@ -102,14 +102,14 @@ def _flows(grid: Grid, samples: Samples, base: AcOpfSolution) -> PowerFlowBatch:
         branch_status=samples.branch_on,
         generator_p_mw=base.p_mw,
         generator_status=samples.unit_on,
-        generator_vm_pu=base.vm_pu[grid.generators.bus],
+        generator_vm_pu=vm_pu[grid.generators.bus],
         start=base.voltage,
         options=BatchOptions(max_iterations=20),
     )
 
 
 def _outputs(
-    grid: Grid, samples: Samples, batch: PowerFlowBatch, base: AcOpfSolution
+    grid: Grid, samples: Samples, batch: PowerFlowBatch, base: Optimum
 ) -> tuple[Floats, Floats]:
     """Output of every unit: set points, but for the reference's; reactive power by the ranges."""
     units = grid.generators

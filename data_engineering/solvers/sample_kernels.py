@@ -11,13 +11,16 @@ from typing import Literal
 import numpy as np
 
 from data_engineering.model.grid import Grid
-from data_engineering.model.samples import Kernel, Samples, Solutions, joined, unsolved
-from data_engineering.solvers.ac_opf_model import AcOpfModel
+from data_engineering.model.samples import Kernel, Samples, Solutions, unsolved
 from data_engineering.solvers.sample_dc_opf import DcOpf
 from data_engineering.solvers.sample_flows import FlowKernel
-from data_engineering.solvers.sample_opf import FOREVER, OneSample, SampleOpf, narrowed, sample_at
-
-Formulation = Literal["polar", "rectangular"]
+from data_engineering.solvers.sample_opf import (
+    Formulation,
+    OneSample,
+    SampleOpf,
+    as_it_is,
+    sample_at,
+)
 
 
 def kernel(
@@ -43,7 +46,8 @@ def kernel(
     Returns:
         What solves samples; its answers depend on a sample's own load scenario alone.
     """
-    opf = SampleOpf(grid, max_iterations, log)
+    opf = SampleOpf(grid, max_iterations, formulation, log)
+    opf.settle()
     return FlowKernel(grid, opf, dc) if mode == "pf" else OpfKernel(grid, opf, dc)
 
 
@@ -57,26 +61,30 @@ class OpfKernel:
 
     def __call__(self, samples: Samples) -> Solutions:
         """Solve every sample on its own."""
-        return joined([self._one(sample_at(samples, row)) for row in range(len(samples))])
+        answers = unsolved(len(samples), len(self._grid.buses), len(self._grid.generators), "")
+        reasons = []
+        for row in range(len(samples)):
+            given = sample_at(samples, row)
+            if self._dc is not None:
+                _fill_dc(answers, row, self._dc, given)
+            found = self._opf.solve(given)
+            solved = found.status == "optimal"
+            reasons.append("" if solved else f"opf: {found.status}")
+            if solved:
+                answers.solved[row] = True
+                answers.vm_pu[row] = np.abs(found.voltage)
+                answers.va_deg[row] = np.rad2deg(np.angle(found.voltage))
+                answers.p_mw[row], answers.q_mvar[row] = found.p_mw, found.q_mvar
+                answers.seconds[row] = found.seconds
+        return replace(answers, reason=np.array(reasons, dtype=np.str_))
 
-    def _one(self, given: OneSample) -> Solutions:
-        grid = self._grid
-        answer = unsolved(1, len(grid.buses), len(grid.generators), "")
-        if self._dc is not None:
-            began = time.perf_counter()
-            found = self._dc.solve(given)
-            if found is not None:
-                answer.dc_va_deg[0], answer.dc_p_mw[0] = found
-                answer.dc_seconds[0] = time.perf_counter() - began
-        ac = self._opf.solve(given)
-        if ac.status != "optimal":
-            return replace(answer, reason=np.array([f"opf: {ac.status}"]))
-        answer.solved[0] = True
-        answer.vm_pu[0], answer.va_deg[0] = ac.vm_pu, ac.va_deg
-        answer.p_mw[0] = np.where(given.unit_on, ac.p_mw, 0.0)
-        answer.q_mvar[0] = np.where(given.unit_on, ac.q_mvar, 0.0)
-        answer.seconds[0] = ac.seconds
-        return answer
+
+def _fill_dc(answers: Solutions, row: int, program: DcOpf, given: OneSample) -> None:
+    began = time.perf_counter()
+    found = program.solve(given)
+    if found is not None:
+        answers.dc_va_deg[row], answers.dc_p_mw[row] = found
+        answers.dc_seconds[row] = time.perf_counter() - began
 
 
 def feasible_at(
@@ -94,12 +102,15 @@ def feasible_at(
         formulation: coordinates of the voltages.
         max_iterations: of each run of Ipopt.
     """
-    model = AcOpfModel(narrowed(grid), time_limit_seconds=FOREVER, max_iterations=max_iterations)
-    model.freeze()
-    p_mw, q_mvar = grid.loads.p_mw, grid.loads.q_mvar
+    opf = SampleOpf(grid, max_iterations, formulation)
+    opf.model.freeze()
+    plain = as_it_is(grid)
 
     def feasible(factor: float) -> bool:
-        reactive = factor * q_mvar if change_reactive_power else q_mvar
-        return model.solve(factor * p_mw, reactive).status == "optimal"
+        reactive = factor if change_reactive_power else 1.0
+        scaled = plain._replace(
+            load_p_mw=factor * plain.load_p_mw, load_q_mvar=reactive * plain.load_q_mvar
+        )
+        return opf.solve(scaled).status == "optimal"
 
     return feasible

@@ -1,7 +1,8 @@
-"""AC-OPF of one sample after the other, by a model that has stopped learning.
+"""AC-OPF of one sample after the other, by models that have stopped learning.
 
-Which limits the model leaves out, and where every solve starts, is settled once by a few solves of
-the grid, so an answer depends on its own sample alone.
+Which limits the polar model leaves out, and where solves start, is settled once by a few solves
+near the grid as it is, so an answer depends on its own sample alone. An answer counts only when
+its voltages, put into the network equations here, keep every limit.
 """
 
 from __future__ import annotations
@@ -9,25 +10,35 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.problem import Status
 from data_engineering.model.samples import Samples
 from data_engineering.solvers.ac_opf_bounds import UnitState
 from data_engineering.solvers.ac_opf_layout import Side, sides_of
 from data_engineering.solvers.ac_opf_model import AcOpfModel, AcOpfSolution
+from data_engineering.solvers.ac_opf_rectangular import RectangularModel
+from data_engineering.solvers.matrices import Complexes
 
 log = logging.getLogger(__name__)
+
+Formulation = Literal["polar", "rectangular"]
 
 FOREVER = 1e9
 """Seconds: a limit of time would make answers depend on the machine."""
 ANGLE_MARGIN_DEG = 1e-4
 """By which angle limits are narrowed, more than the 1e-6 rad to which rows are kept."""
+PATIENCE = 50
+"""Iterations: what has a solution took 10 to 35 of them on cases of up to 2,000 buses."""
 PROBES, PROBES_LARGE, LARGE = 8, 3, 3_000
 """Solves from which the model learns which limits matter, and those of more than LARGE buses."""
 PROBE_SEED = 20_240_607
+BALANCE_PU, VM_PU, ANGLE_DEG, LOADING, OUTPUT_PU = 1e-6, 1e-7, 1e-6, 1e-6, 1e-6
+"""Greatest violations of an answer: of balances, magnitudes, angle differences, relative loading,
+and outputs. Ipopt widens bounds by 1e-8 of their size."""
 
 
 class OneSample(NamedTuple):
@@ -47,65 +58,188 @@ def sample_at(samples: Samples, row: int) -> OneSample:
     return OneSample(*(getattr(samples, name)[row] for name in OneSample._fields))
 
 
+class Optimum(NamedTuple):
+    """An answer to one sample; meaningless unless `status` is `optimal`.
+
+    Attributes:
+        voltage: shape (buses,), p.u.
+        p_mw, q_mvar: outputs, exactly 0 of units that are off, shape (units,).
+        objective: USD/h.
+    """
+
+    status: Status
+    voltage: Complexes
+    p_mw: Floats
+    q_mvar: Floats
+    objective: float
+    iterations: int
+    seconds: float
+
+
 class SampleOpf:
     """The AC-OPF of one grid's samples."""
 
-    def __init__(self, grid: Grid, max_iterations: int, log_path: Path | None = None) -> None:
-        """Build the model and settle what it leaves out and where it starts.
+    def __init__(
+        self,
+        grid: Grid,
+        max_iterations: int,
+        formulation: Formulation = "polar",
+        log_path: Path | None = None,
+    ) -> None:
+        """Build the models and settle what they leave out and where they start.
 
         Args:
             grid: a prepared grid.
             max_iterations: of each run of Ipopt.
+            formulation: coordinates of the voltages. With `rectangular` the polar model still
+                says what a sample is that was not solved.
             log_path: file that gets a line for every solve; None: none.
         """
         self.grid = grid
         self._log = log_path
         self._units = UnitState.of(grid)
-        self.model = AcOpfModel(
-            narrowed(grid), time_limit_seconds=FOREVER, max_iterations=max_iterations
-        )
         self._last: tuple[Floats, Floats, tuple[Side, Side]] | None = None
-        self._start = self._settle()
+        self.model = AcOpfModel(
+            narrowed(grid),
+            time_limit_seconds=FOREVER,
+            max_iterations=max_iterations,
+            patience=PATIENCE,
+        )
+        self._rectangular: RectangularModel | None = None
+        if formulation == "rectangular":
+            self._rectangular = RectangularModel(narrowed(grid), max_iterations)
+        self._start: AcOpfSolution | None = None
 
-    def solve(self, given: OneSample) -> AcOpfSolution:
+    def settle(self) -> None:
+        """Solve the grid as it is and near it; from then on no solve leaves a trace."""
+        count = PROBES_LARGE if len(self.grid.buses) > LARGE else PROBES
+        for given in _probes(self.grid, count if self._rectangular is None else 1):
+            found = self._polar(given, self._start)
+            if found.status == "optimal" and self._start is None:
+                self._start = found
+        self.model.freeze()
+
+    def solve(self, given: OneSample) -> Optimum:
         """The optimum of a sample."""
-        found = self._run(given, self._start)
+        # With other costs the optimum is elsewhere, and the way from the middle is shorter.
+        near = np.array_equal(given.cost, self._units.cost)
+        if self._rectangular is None:
+            found = self._optimum(given, self._polar(given, self._start if near else None))
+        else:
+            found = self._in_rectangular(self._rectangular, given)
+        if found.status == "optimal" and not self._sound(given, found):
+            log.warning("an optimum breaks a limit and is not taken for one")
+            found = found._replace(status="not_converged")
         if self._log is not None:
-            line = f"ac_opf {found.status} {found.iterations} iterations {found.seconds:.4f} s\n"
             with self._log.open("a") as stream:
-                stream.write(line)
+                stream.write(
+                    f"ac_opf {found.status} {found.iterations} iterations {found.seconds:.4f} s\n"
+                )
         return found
 
-    def _run(self, given: OneSample, start: AcOpfSolution | None) -> AcOpfSolution:
-        units = replace(self._units, on=given.unit_on, cost=given.cost)
+    def _polar(self, given: OneSample, start: AcOpfSolution | None) -> AcOpfSolution:
         return self.model.solve(
             given.load_p_mw,
             given.load_q_mvar,
             given.branch_on,
             start,
-            units,
-            self._sides(given.r_pu, given.x_pu),
+            self._state(given),
+            self._sides(given),
         )
 
-    def _sides(self, r_pu: Floats, x_pu: Floats) -> tuple[Side, Side]:
+    def _in_rectangular(self, model: RectangularModel, given: OneSample) -> Optimum:
+        """From the middle; what that does not solve is asked of the polar model first."""
+        numbers = (given.load_p_mw, given.load_q_mvar, given.branch_on, self._state(given))
+        point, seconds = model.solve(*numbers, self._sides(given))
+        other: AcOpfSolution | None = None
+        if not point.solved:
+            other = self._polar(given, None)
+            seconds += other.seconds
+            if other.status == "optimal":
+                point, more = model.solve(*numbers, self._sides(given), other.point.x)
+                seconds += more
+        layout, base = self.model.layout, self.grid.base_mva
+        count = layout.buses
+        status: Status = "optimal" if point.solved else "not_converged"
+        if not point.solved and other is not None and other.status == "infeasible":
+            status = "infeasible"
+        return Optimum(
+            status,
+            _complex(point.x[count : 2 * count], point.x[:count]),
+            np.where(given.unit_on, point.x[layout.p_columns] * base, 0.0),
+            np.where(given.unit_on, point.x[layout.q_columns] * base, 0.0),
+            point.f,
+            point.iterations,
+            seconds,
+        )
+
+    def _optimum(self, given: OneSample, found: AcOpfSolution) -> Optimum:
+        return Optimum(
+            found.status,
+            found.voltage,
+            np.where(given.unit_on, found.p_mw, 0.0),
+            np.where(given.unit_on, found.q_mvar, 0.0),
+            found.objective,
+            found.iterations,
+            found.seconds,
+        )
+
+    def _state(self, given: OneSample) -> UnitState:
+        return replace(self._units, on=given.unit_on, cost=given.cost)
+
+    def _sides(self, given: OneSample) -> tuple[Side, Side]:
         """Admittances; those of the last sample again where it had the same impedances."""
-        last = self._last
+        last, r_pu, x_pu = self._last, given.r_pu, given.x_pu
         if last is None or not (np.array_equal(last[0], r_pu) and np.array_equal(last[1], x_pu)):
             branches = replace(self.grid.branches, r_pu=r_pu.copy(), x_pu=x_pu.copy())
             last = (branches.r_pu, branches.x_pu, sides_of(replace(self.grid, branches=branches)))
             self._last = last
         return last[2]
 
-    def _settle(self) -> AcOpfSolution | None:
-        """Solve the grid as it is, then near it, with every limit that mattered kept in the end."""
-        start: AcOpfSolution | None = None
-        count = PROBES_LARGE if len(self.grid.buses) > LARGE else PROBES
-        for given in _probes(self.grid, count):
-            found = self._run(given, start)
-            if found.status == "optimal" and start is None:
-                start = found
-        self.model.freeze()
-        return start
+    def _sound(self, given: OneSample, found: Optimum) -> bool:
+        """Whether an answer balances every bus and keeps every limit."""
+        grid, base, on = self.grid, self.grid.base_mva, given.branch_on
+        branches, units, buses = grid.branches, grid.generators, grid.buses
+        v, count = found.voltage, len(grid.buses)
+        taken = (buses.gs_mw - 1j * buses.bs_mvar) / base * np.abs(v) ** 2
+        loading = 0.0
+        for side in self._sides(given):
+            own, other = v[side.own_bus], v[side.other_bus]
+            flow = own * np.conj(side.own * own + side.other * other)
+            flow[~on] = 0.0
+            loading = max(loading, float((np.abs(flow) * base / branches.rate_a_mva).max()))
+            taken = taken + _at_buses(side.own_bus, flow, count)
+        made = _at_buses(units.bus, found.p_mw + 1j * found.q_mvar, count)
+        wrong = (made - given.load_p_mw - 1j * given.load_q_mvar) / base - taken
+        across = np.rad2deg(np.angle(v[branches.from_bus] * v[branches.to_bus].conj()))[on]
+        size, runs = np.abs(v), given.unit_on
+        return bool(
+            max(np.abs(wrong.real).max(), np.abs(wrong.imag).max()) <= BALANCE_PU
+            and _beyond(size, buses.vm_min_pu, buses.vm_max_pu) <= VM_PU
+            and _beyond(across, branches.angle_min_deg[on], branches.angle_max_deg[on]) <= ANGLE_DEG
+            and loading <= 1.0 + LOADING
+            and _beyond(found.p_mw[runs], units.p_min_mw[runs], units.p_max_mw[runs])
+            <= OUTPUT_PU * base
+            and _beyond(found.q_mvar[runs], units.q_min_mvar[runs], units.q_max_mvar[runs])
+            <= OUTPUT_PU * base
+        )
+
+
+def _complex(magnitude: Floats, angle: Floats) -> Complexes:
+    turned: Complexes = magnitude * np.exp(1j * angle)
+    return turned
+
+
+def _at_buses(bus: np.ndarray, values: Complexes, count: int) -> Complexes:
+    total: Complexes = np.bincount(bus, values.real, count) + 1j * np.bincount(
+        bus, values.imag, count
+    )
+    return total
+
+
+def _beyond(values: Floats, low: Floats, high: Floats) -> float:
+    """How far the worst value is outside its limits."""
+    return float(np.maximum(values - high, low - values).max(initial=0.0))
 
 
 def narrowed(grid: Grid) -> Grid:
@@ -119,34 +253,38 @@ def narrowed(grid: Grid) -> Grid:
     )
 
 
-def _probes(grid: Grid, count: int) -> list[OneSample]:
-    """The grid as it is, then with other loads, costs and impedances, each with one branch less."""
-    rng = np.random.default_rng(PROBE_SEED)
+def as_it_is(grid: Grid) -> OneSample:
+    """The sample of a grid's own demand, costs and impedances."""
     units, branches, loads = grid.generators, grid.branches, grid.loads
-    cost = np.stack([units.cost_c2, units.cost_c1, units.cost_c0], axis=1)
-    plain = OneSample(
+    return OneSample(
         loads.p_mw,
         loads.q_mvar,
         branches.in_service,
         units.in_service,
-        cost,
+        np.stack([units.cost_c2, units.cost_c1, units.cost_c0], axis=1),
         branches.r_pu,
         branches.x_pu,
     )
+
+
+def _probes(grid: Grid, count: int) -> list[OneSample]:
+    """The grid as it is, then with other loads, costs and impedances, each with one branch less."""
+    rng = np.random.default_rng(PROBE_SEED)
+    plain = as_it_is(grid)
     probes = [plain]
     for _ in range(count - 1):
-        on = branches.in_service.copy()
+        on = plain.branch_on.copy()
         on[rng.integers(len(on))] = False
-        noise = rng.uniform(0.85, 1.1, (2, len(loads)))
-        scale = rng.uniform(0.9, 1.1, (2, len(branches)))
+        noise = rng.uniform(0.85, 1.1, (2, len(grid.buses)))
+        scale = rng.uniform(0.9, 1.1, (2, len(on)))
         probes.append(
             plain._replace(
-                load_p_mw=loads.p_mw * noise[0],
-                load_q_mvar=loads.q_mvar * noise[1],
+                load_p_mw=plain.load_p_mw * noise[0],
+                load_q_mvar=plain.load_q_mvar * noise[1],
                 branch_on=on,
-                cost=cost[rng.permutation(len(cost))],
-                r_pu=branches.r_pu * scale[0],
-                x_pu=branches.x_pu * scale[1],
+                cost=plain.cost[rng.permutation(len(plain.cost))],
+                r_pu=plain.r_pu * scale[0],
+                x_pu=plain.x_pu * scale[1],
             )
         )
     return probes
