@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from data_engineering.model.errors import BadInput
+from data_engineering.model.grid import Ints
 from data_engineering.scenarios.checks_dc import (
     check_dc_balance,
     check_dc_flows,
@@ -156,9 +158,13 @@ def check_dataset(
     layout = check_layout(folder, numbers, log)
     chosen = chosen_partitions(layout.numbers, n_partitions)
     reference = _reference(folder, layout)
-    if reference is not None and not reference.usable:
+    if reference is None:
+        for number in chosen:
+            with _readable(number, log):
+                sample_rows(folder, number, layout, log)
+    elif not reference.usable:
         log.one("indices", "elements at other buses", "buses from 0, in order", table="bus_data")
-    elif reference is not None:
+    else:
         work = partial(check_partition, folder, layout, rules, reference)
         for done, (counts, found) in enumerate(_each(work, chosen, processes), start=1):
             log.join(counts, found)
@@ -187,9 +193,10 @@ def _applied(rules: Rules, layout: Layout) -> tuple[str, ...]:
 def _reference(folder: Path, layout: Layout) -> Reference | None:
     """The first sample of the first partition that has its rows."""
     for number in layout.numbers:
-        rows = sample_rows(folder, number, layout, Log())
-        if rows is not None:
-            return read_reference(folder, number, rows)
+        with _readable(number, Log()):
+            rows = sample_rows(folder, number, layout, Log())
+            if rows is not None:
+                return read_reference(folder, number, rows)
     return None
 
 
@@ -211,12 +218,33 @@ def check_partition(
     folder: Path, layout: Layout, rules: Rules, reference: Reference, number: int
 ) -> tuple[dict[str, int], list[Finding]]:
     """Check the values of one partition; counts and first findings."""
+    log = Log()
+    with _readable(number, log), np.errstate(all="ignore"):
+        rows = sample_rows(folder, number, layout, log)
+        if rows is not None:
+            _check_samples(folder, number, rows, rules, reference, log)
+    return log.counts, log.found
+
+
+@contextmanager
+def _readable(number: int, log: Log) -> Iterator[None]:
+    """Note it if a partition's files cannot be read."""
     import pyarrow as pa
 
-    log = Log()
-    rows = sample_rows(folder, number, layout, log)
-    if rows is None:
-        return log.counts, log.found
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        log.one("readable", str(error), "a Parquet file", element=f"partition {number}")
+
+
+def _check_samples(
+    folder: Path,
+    number: int,
+    rows: dict[str, Ints],
+    rules: Rules,
+    reference: Reference,
+    log: Log,
+) -> None:
     order = {
         "bus_data": reference.bus["bus"],
         "gen_data": reference.gen["idx"],
@@ -224,20 +252,15 @@ def check_partition(
     }
     demand = Demand(folder, number, rules, log)
     variants, before = Variants(), -1
-    try:
-        with np.errstate(all="ignore"):
-            for part in slices(folder, number, rows):
-                if not check_order(part, order, log):
-                    continue
-                view = View(part, reference, rules, log)
-                before = check_load_scenarios(view, before)
-                for check in VALUE_CHECKS + NETWORK_CHECKS + (DC_CHECKS if view.dc else ()):
-                    check(view)
-                variants.check(view)
-                demand.check(view)
-    except pa.ArrowException as error:
-        log.one("readable", str(error), "a Parquet file", element=f"partition {number}")
-    return log.counts, log.found
+    for part in slices(folder, number, rows):
+        if not check_order(part, order, log):
+            continue
+        view = View(part, reference, rules, log)
+        before = check_load_scenarios(view, before)
+        for check in VALUE_CHECKS + NETWORK_CHECKS + (DC_CHECKS if view.dc else ()):
+            check(view)
+        variants.check(view)
+        demand.check(view)
 
 
 def checked_samples(findings: Findings) -> int:

@@ -39,7 +39,7 @@ class Layout:
     """What the files of a dataset say.
 
     Attributes:
-        scenarios: number of samples by `n_scenarios.txt`, else by the bus table's footers.
+        scenarios: number of samples.
         numbers: of the partitions to look at, ascending.
         unusable: partitions that cannot be looked into.
         dc: whether there are DC results.
@@ -63,7 +63,7 @@ def check_layout(folder: Path, numbers: list[int], log: Log) -> Layout:
         numbers: partitions of the bus table, ascending.
         log: where findings go.
     """
-    layout = Layout(0, numbers, has_dc(folder, numbers[0]))
+    layout = Layout(0, numbers, has_dc(folder, numbers))
     layout.scenarios = _count(folder, log)
     expected = list(range(partitions(layout.scenarios)))
     for table in TABLES:
@@ -82,12 +82,17 @@ def check_layout(folder: Path, numbers: list[int], log: Log) -> Layout:
 
 
 def _count(folder: Path, log: Log) -> int:
-    """Number of samples by `n_scenarios.txt`; that of the rows where it is not there."""
+    """Number of samples by the rows of the last partition, or `n_scenarios.txt` if it is broken."""
+    import pyarrow as pa
+
     path = folder / "n_scenarios.txt"
     numbers = partition_numbers(folder, "bus_data")
-    last = np.unique(column(folder, "bus_data", numbers[-1], "scenario"))
-    found = int(last[-1]) + 1 if len(last) else PARTITION * numbers[-1]
     text = path.read_text().strip() if path.is_file() else "missing"
+    try:
+        last = np.unique(column(folder, "bus_data", numbers[-1], "scenario"))
+    except (pa.ArrowException, OSError):
+        return int(text) if text.isdigit() else PARTITION * (numbers[-1] + 1)
+    found = PARTITION * numbers[-1] + len(last)
     if text != str(found):
         log.one("scenario_count", text, str(found), element="n_scenarios.txt")
     return found

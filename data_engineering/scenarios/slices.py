@@ -88,12 +88,17 @@ def chosen_partitions(numbers: list[int], count: int) -> list[int]:
     return [numbers[place] for place in sorted(drawn)]
 
 
-def has_dc(folder: Path, number: int) -> bool:
-    """Whether a partition holds DC results."""
+def has_dc(folder: Path, numbers: list[int]) -> bool:
+    """Whether the first partition that can be read holds DC results."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = partition_files(folder, "bus_data", number)
-    return bool(files) and "Va_dc" in pq.read_schema(files[0]).names
+    for path in (path for n in numbers for path in partition_files(folder, "bus_data", n)):
+        try:
+            return "Va_dc" in pq.read_schema(path).names
+        except (pa.ArrowException, OSError):
+            continue
+    return False
 
 
 class Rows:
