@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,8 @@ from data_engineering.orchestration.scenario_plan import WORK, Plan, Run
 from data_engineering.orchestration.scenario_target import MANIFEST
 from data_engineering.scenarios.config import config_from
 from data_engineering.scenarios.contract import PARTITION, failures_schema, partitions
+from data_engineering.scenarios.dataset import write_bus_mapping
+from data_engineering.scenarios.load_tables import load_page, write_loads
 from data_engineering.scenarios.parts import open_part, write_part
 from data_engineering.storage.objects import ObjectStore
 
@@ -180,7 +183,26 @@ def _new_failures(run: Run, parts: Sequence[PartFacts]) -> Iterator[pa.Table]:
 
 
 def _write_loads(run: Run) -> Files:
-    return {}
+    """The demands of all load scenarios as a table and a page, and the buses' original ids."""
+    plan, name = run.plan, f"scenarios_{run.config.load.generator}"
+    table, page, mapping = f"{name}.parquet", f"{name}.html", "bus_mapping.parquet"
+    demands = (run.sampler.demand(plan.first + k) for k in range(plan.count))
+    files: Files = {}
+    with run.store.writing(output_key(plan, table)) as draft, ExitStack() as kept:
+        earlier = None
+        if plan.appends:
+            earlier = kept.enter_context(kept.enter_context(run.store.fetched(table)).open("rb"))
+        write_loads(draft.stream, demands, first=plan.first, earlier=earlier)
+    files[table] = facts_of(draft)
+    html = load_page(run.sampler.demand, plan.count, run.case.bus_ids, first=plan.first)
+    if html is not None:
+        with run.store.writing(output_key(plan, page)) as draft:
+            draft.stream.write(html.encode())
+        files[page] = facts_of(draft)
+    with run.store.writing(output_key(plan, mapping)) as draft:
+        write_bus_mapping(draft.stream, run.case)
+    files[mapping] = facts_of(draft)
+    return files
 
 
 def _write_tail(run: Run, parts: Sequence[PartFacts]) -> None:

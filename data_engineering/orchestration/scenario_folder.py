@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_engineering.model.errors import BadInput
-from data_engineering.orchestration.scenario_plan import WORK
+from data_engineering.orchestration.scenario_plan import PLAN, WORK
 from data_engineering.storage.objects import PARTIAL
 
 LOCK, CLEARING = ".lock", f"{WORK}/clearing"
@@ -98,13 +98,20 @@ def finish_clearing(folder: Path) -> None:
 
 
 def end_work(folder: Path) -> None:
-    """Take away what only a run needs; the marker of a clearing last."""
+    """Take away what only a run needs.
+
+    Its plan goes after the rest: while it is there, the run has not ended. The marker of a
+    clearing goes last.
+    """
     work = folder / WORK
+    last = (folder / PLAN, folder / CLEARING)
     if work.exists():
         for path in work.iterdir():
-            if path.name != Path(CLEARING).name:
+            if path not in last:
                 _remove(path)
-        shutil.rmtree(work)
+        for path in last:
+            _remove(path)
+        work.rmdir()
 
 
 def _remove(path: Path) -> None:

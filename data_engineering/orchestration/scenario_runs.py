@@ -120,7 +120,7 @@ def _decide(
         clear(folder)
     elif target.plan is not None:
         check_unfinished(store, target.plan, config, seed, prepare(grid).digest)
-        return target.plan, "continued"
+        return (None if target.written else target.plan), "continued"
     elif target.manifest is not None:
         check_finished(store, target.manifest, config, seed, prepare(grid).digest)
         if config.settings.overwrite:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from data_engineering.model.errors import BadInput
 from data_engineering.orchestration.scenario_parts import read_json
@@ -14,33 +14,32 @@ from data_engineering.storage.objects import ObjectStore
 
 MANIFEST = "manifest.json"
 
-State = Literal["new", "unfinished", "finished"]
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Target:
-    """What stands in a folder: an unfinished run's plan, a finished dataset's manifest, or none."""
+    """What stands in a folder.
+
+    Attributes:
+        plan: of a run that has not ended.
+        manifest: of the dataset that was finished last.
+    """
 
     plan: Plan | None
     manifest: Mapping[str, Any] | None
 
     @property
-    def state(self) -> State:
-        """How far the dataset is."""
-        if self.plan is not None:
-            return "unfinished"
-        return "new" if self.manifest is None else "finished"
+    def written(self) -> bool:
+        """Whether the run's dataset is whole, and only the run's own files are left over."""
+        if self.plan is None or self.manifest is None:
+            return False
+        return bool(self.manifest["load_scenarios"] >= self.plan.first + self.plan.count)
 
 
 def look(store: ObjectStore) -> Target:
     """What stands in a folder."""
-    plan, manifest = read_plan(store), read_json(store, MANIFEST)
-    if plan is not None and manifest is not None:
-        ended = manifest["load_scenarios"] >= plan.first + plan.count
-        # Its manifest is a run's last file: what is left of the run means nothing any more.
-        return Target(None if ended else plan, manifest)
-    return Target(plan, manifest)
+    return Target(read_plan(store), read_json(store, MANIFEST))
 
 
 def check_unfinished(
