@@ -84,7 +84,8 @@ class DcFlow:
             weight = np.linalg.solve(small, theta[start] - theta[end])
         except np.linalg.LinAlgError:
             return None
-        moved: Floats = theta - weight @ reach
+        # Not a product of matrices, which would be shared out to threads.
+        moved: Floats = theta - (weight[:, None] * reach).sum(axis=0)
         return moved
 
     def _reach(self, branch: int) -> Floats:

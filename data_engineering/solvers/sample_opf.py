@@ -107,7 +107,7 @@ class SampleOpf:
         )
         self._rectangular: RectangularModel | None = None
         if formulation == "rectangular":
-            self._rectangular = RectangularModel(narrowed(grid), max_iterations)
+            self._rectangular = RectangularModel(narrowed(grid), min(max_iterations, PATIENCE))
         self._start: AcOpfSolution | None = None
 
     def settle(self) -> None:
