@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import REF, Flags, Grid
 from data_engineering.scenarios.case import prepare
 from data_engineering.scenarios.config_blocks import TopologyBlock
+from data_engineering.scenarios.cuts import cuts_of
 from data_engineering.scenarios.topology import DrawnOutages, ListedOutages, topologies
 
 
@@ -83,6 +84,32 @@ def test_n_minus_k_leaves_out_what_is_out_already() -> None:
         zip(grid.branches.from_bus[on].tolist(), grid.branches.to_bus[on].tolist(), strict=True)
     )
     assert len(branch_on) == 1 + int(on.sum()) - len(list(nx.bridges(graph)))
+
+
+def test_sets_of_any_size_are_judged_as_networkx_judges_them() -> None:
+    """Random grids with parallel branches and loops, sets of up to four branches."""
+    rng_ = rng(5)
+    template = grid_of("case14_ieee").branches
+    for _ in range(60):
+        buses, extra = int(rng_.integers(2, 9)), int(rng_.integers(0, 7))
+        path = np.column_stack([np.arange(1, buses), [rng_.integers(b) for b in range(1, buses)]])
+        ends = np.concatenate([path, rng_.integers(buses, size=(extra, 2))]).astype(np.int64)
+        ends = ends[rng_.permutation(len(ends))]
+        rows = np.zeros(len(ends), dtype=np.int64)
+        columns = {f.name: getattr(template, f.name)[rows] for f in fields(template)}
+        branches = replace(type(template)(**columns), from_bus=ends[:, 0], to_bus=ends[:, 1])
+        cuts = cuts_of(branches, buses)
+        for size in range(1, min(4, len(ends)) + 1):
+            found = [tuple(s) for sets in cuts.outages(size) for s in sets.tolist()]
+            expected = []
+            for out in combinations(range(len(ends)), size):
+                graph = nx.MultiGraph()
+                graph.add_nodes_from(range(buses))
+                graph.add_edges_from(np.delete(ends, out, axis=0).tolist())
+                if nx.is_connected(graph):
+                    expected.append(out)
+                assert cuts.connected_without(out) == nx.is_connected(graph)
+            assert found == expected
 
 
 def test_pieces_hold_the_same_variants_whatever_their_size() -> None:
@@ -166,7 +193,7 @@ def test_more_variants_begin_with_the_same_ones() -> None:
 def test_probabilities_of_the_number_of_outages() -> None:
     """The first variant of each of 4,000 draws has 0, 1, 2 outages with the given probabilities.
 
-    At two outages a fifth of the pairs are split and drawn again, which moves the shares: the
+    Sets that split the grid are drawn again, which moves the shares: the
     expected ones are p_r a_r / sum, a_r the share of sets of r elements that stay connected, from
     networkx. Four standard deviations of a share are at most 4 sqrt(0.25 / 4000) = 0.032.
     """
