@@ -111,7 +111,8 @@ def test_variants_hold_dispatch_and_voltages_and_the_reference_takes_the_rest():
     samples = samples_of(grid, 2, 8, noise=0.05, outages=2)
     found = kernel(grid, "pf")(samples)
     assert found.solved.sum() >= 12
-    assert set(found.reason) <= {"", "power flow: islanded"}
+    # Without its cable to bus 10 the reactor of bus 6 may leave no solution.
+    assert set(found.reason) <= {"", "power flow: islanded", "power flow: diverged"}
     units, at_reference = grid.generators, grid.buses.kind[grid.generators.bus] == REF
     for row in np.flatnonzero(found.solved):
         # The first variant of a load scenario has all in service, so it is the base itself.
