@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from data_engineering.model.grid import Floats, Ints, Texts
@@ -19,6 +20,8 @@ MOST_BUSES = 100
 
 SHOWN_VALUES = 60_000
 """Most values on a page; more are neither told apart nor loaded with ease."""
+
+Floats32 = npt.NDArray[np.float32]
 
 Demand = tuple[Floats, Floats]
 """Active and reactive demand at the buses in MW and Mvar, each of shape (buses,)."""
@@ -81,7 +84,7 @@ def shown(count: int, buses: int) -> Ints:
 def load_page(
     demand: Callable[[int], Demand], count: int, bus_ids: Texts, *, first: int = 0
 ) -> str | None:
-    """A self-contained HTML page with the demand of each bus over the load scenarios.
+    """A self-contained HTML page with the demand of each bus that has one, by load scenario.
 
     Args:
         demand: gives the demand of a load scenario.
@@ -94,31 +97,37 @@ def load_page(
     """
     if len(bus_ids) > MOST_BUSES:
         return None
-    from plotly.graph_objects import Figure
-    from plotly.subplots import make_subplots
-
     numbers = first + shown(count, len(bus_ids))
     values = np.array([demand(number) for number in numbers.tolist()], dtype=np.float32)
+    step = int(numbers[1] - numbers[0]) if len(numbers) > 1 else 1
+    every = "" if step == 1 else f", one in {step} shown"
+    return _page(f"{count} load scenarios{every}", numbers, values, bus_ids)
+
+
+def _page(title: str, numbers: Ints, values: Floats32, bus_ids: Texts) -> str:
+    """Lines over the numbers, by values of shape (numbers, 2, buses); a bus has one color."""
+    from plotly.colors import qualitative
+    from plotly.subplots import make_subplots
+
     titles = ("Active demand, MW", "Reactive demand, Mvar")
-    figure: Figure = make_subplots(
+    figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, subplot_titles=titles
     )
-    for bus, name in enumerate(bus_ids.tolist()):
+    colors = qualitative.Dark24
+    for place, bus in enumerate(np.flatnonzero(values.any(axis=(0, 1))).tolist()):
         for row in (0, 1):
             figure.add_scatter(
                 x=numbers,
                 y=values[:, row, bus],
                 mode="lines",
-                line={"width": 1},
-                name=f"bus {name}",
-                legendgroup=name,
+                line={"width": 1, "color": colors[place % len(colors)]},
+                name=f"bus {bus_ids[bus]}",
+                legendgroup=str(bus_ids[bus]),
                 showlegend=row == 0,
                 row=row + 1,
                 col=1,
             )
-    step = int(numbers[1] - numbers[0]) if len(numbers) > 1 else 1
-    every = "" if step == 1 else f", one in {step} shown"
-    figure.update_layout(title=f"{count} load scenarios{every}", height=800, hovermode="closest")
+    figure.update_layout(title=title, height=800, hovermode="closest", template="plotly_white")
     figure.update_xaxes(title_text="load scenario", row=2, col=1)
     page: str = figure.to_html(include_plotlyjs=True, div_id="load-scenarios")
     return page
