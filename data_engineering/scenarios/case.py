@@ -74,20 +74,24 @@ def prepare(grid: Grid) -> ScenarioCase:
     branches keep their order, those out of service too. Loads in service are summed at their bus.
     An angle limit that is absent, 0 to 0 or at least 90 degrees becomes 60. A rating that is
     absent becomes what voltages and angles imply (`implied_rating`). A bus that is not the
-    reference is PV where a generator runs and PQ where none does.
+    reference is PV where a generator runs and PQ where none does; a reference where none runs, or
+    that is missing, becomes the bus of the largest generator that runs. The log tells of both.
 
     Raises:
         BadInput: the grid has what a dataset cannot hold (islands, two references, piecewise
             costs, DC lines or stores in service); the element is named.
     """
     _check(grid)
+    reference = _reference(grid)
+    _check_joined(grid, reference)
     ids = grid.buses.id
     whole = all(text.isdecimal() for text in ids.tolist())
     order: Ints = np.argsort(ids.astype(np.int64) if whole else ids, kind="stable")
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     generators = replace(grid.generators, bus=rank[grid.generators.bus])
-    buses = _with_kinds(_rows(grid.buses, order), generators, grid.case_name)
+    buses = _rows(grid.buses, order)
+    buses = _with_kinds(buses, generators, int(rank[reference]), grid.case_name)
     branches = replace(
         grid.branches, from_bus=rank[grid.branches.from_bus], to_bus=rank[grid.branches.to_bus]
     )
@@ -148,33 +152,47 @@ def _check(grid: Grid) -> None:
     for row in np.flatnonzero((branches.r_pu == 0.0) & (branches.x_pu == 0.0))[:1]:
         remedy = "give it a series resistance or reactance"
         raise BadInput(f"{case}: impedance of branch {branches.id[row]}", 0.0, remedy)
-    _check_reference(grid)
 
 
-def _check_reference(grid: Grid) -> None:
+def _reference(grid: Grid) -> int:
+    """The reference bus; where none is given or no generator runs there, that of the largest.
+
+    So does PowerModels where none is given; a slack without a generator could balance nothing.
+    """
     case, buses, generators = grid.case_name, grid.buses, grid.generators
-    references = np.flatnonzero(buses.kind == REF)
-    if len(references) != 1:
-        found = ", ".join(buses.id[references][:5].tolist()) or "none"
+    given = np.flatnonzero(buses.kind == REF)
+    if len(given) > 1:
+        found = ", ".join(buses.id[given][:5].tolist())
         raise BadInput(f"{case}: reference buses", found, "give exactly one bus of type 3")
-    if not np.any(generators.in_service & (generators.bus == references[0])):
-        remedy = "put a generator in service there or choose another reference"
-        raise BadInput(
-            f"{case}: reference bus {buses.id[references[0]]}", "without a generator", remedy
-        )
+    running = np.flatnonzero(generators.in_service)
+    if not len(running):
+        raise BadInput(f"{case}: generators", "none in service", "put one in service")
+    if len(given) and np.isin(given[0], generators.bus[running]):
+        return int(given[0])
+    largest = running[np.argmax(generators.p_max_mw[running])]
+    chosen = int(generators.bus[largest])
+    why = f"none runs at bus {buses.id[given[0]]}" if len(given) else "none was given"
+    name, unit = buses.id[chosen], generators.id[largest]
+    _LOG.info("%s: the reference is bus %s of generator %s; %s", case, name, unit, why)
+    return chosen
+
+
+def _check_joined(grid: Grid, reference: int) -> None:
     number = islands(grid)
-    for row in np.flatnonzero(number != number[references[0]])[:1]:
+    for row in np.flatnonzero(number != number[reference])[:1]:
         remedy = "join it by a branch in service or take it away"
-        raise BadInput(f"{case}: bus {buses.id[row]}", "cut off from the reference", remedy)
+        cut_off = f"cut off from reference bus {grid.buses.id[reference]}"
+        raise BadInput(f"{grid.case_name}: bus {grid.buses.id[row]}", cut_off, remedy)
 
 
-def _with_kinds(buses: Buses, generators: Generators, case: str) -> Buses:
+def _with_kinds(buses: Buses, generators: Generators, reference: int, case: str) -> Buses:
     """Types by the generators that run; the gridfm ecosystem takes no other."""
     running = np.zeros(len(buses), dtype=np.bool_)
     running[generators.bus[generators.in_service]] = True
-    kind = np.where(buses.kind == REF, REF, np.where(running, PV, PQ)).astype(np.int64)
+    kind = np.where(running, PV, PQ).astype(np.int64)
+    kind[reference] = REF
     for found, fact in ((PQ, "become PV: a generator runs there"), (PV, "become PQ: none runs")):
-        changed = buses.id[(buses.kind == found) & (kind != found)].tolist()
+        changed = buses.id[(buses.kind == found) & (kind == PQ + PV - found)].tolist()
         if changed:
             named = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
             _LOG.info("%s: %d buses %s (%s)", case, len(changed), fact, named)

@@ -129,13 +129,25 @@ def test_types_follow_the_generators_that_run(caplog: pytest.LogCaptureFixture) 
     assert "three: 1 buses become PV: a generator runs there (9)" in caplog.text
 
 
+def test_a_reference_that_balances_nothing_moves_to_the_largest_generator(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    grid = changed(three_buses(), "generators", in_service=([0, 2], [False, True]))
+    with caplog.at_level(logging.INFO):
+        assert prepare(grid).grid.buses.kind.tolist() == [PQ, PV, REF]
+    assert "three: the reference is bus 10 of generator gen-2; none runs at bus 2" in caplog.text
+    with caplog.at_level(logging.INFO):
+        grid = changed(three_buses(), "buses", kind=(1, PQ))
+        assert prepare(grid).grid.buses.kind.tolist() == [REF, PQ, PV]
+    assert "three: the reference is bus 2 of generator gen-1; none was given" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("part", "rows", "words"),
     [
         ("buses", {"kind": (2, ISOLATED)}, ["type of bus 9", "isolated"]),
         ("buses", {"kind": (0, REF)}, ["reference buses", "10, 2", "exactly one"]),
-        ("buses", {"kind": (1, PV)}, ["reference buses", "none", "exactly one"]),
-        ("generators", {"in_service": (0, False)}, ["reference bus 2", "without a generator"]),
+        ("generators", {"in_service": (slice(None), False)}, ["generators", "none in service"]),
         ("generators", {"cost_mw": (1, [0.0, 9.0])}, ["generator gen-2", "piecewise"]),
         ("branches", {"r_pu": (1, 0.0), "x_pu": (1, 0.0)}, ["impedance of branch branch-2"]),
         ("buses", {"vm_max_pu": (0, 0.0)}, []),
@@ -159,7 +171,7 @@ def test_what_a_dataset_cannot_hold_is_named(
 
 def test_a_bus_that_is_cut_off_is_named() -> None:
     grid = changed(three_buses(), "branches", in_service=([0, 1], [False, False]))
-    with pytest.raises(BadInput, match="bus 9: 'cut off from the reference'"):
+    with pytest.raises(BadInput, match="bus 9: 'cut off from reference bus 2'"):
         prepare(grid)
 
 
