@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import ISOLATED, PV, REF, Flags, Floats, Grid, Ints
@@ -229,5 +229,4 @@ def _store_and_dc(grid: Grid, store_mw: Floats | None, flow_mw: Floats | None) -
 
 def incidence(bus: Ints, buses: int) -> csr_matrix:
     """1 where an element (row) stands at a bus (column)."""
-    ones, rows = np.ones(len(bus)), np.arange(len(bus))
-    return coo_matrix((ones, (rows, bus)), (len(bus), buses)).tocsr()
+    return csr_matrix((np.ones(len(bus)), bus, np.arange(len(bus) + 1)), (len(bus), buses))

@@ -67,7 +67,7 @@ class DcFlow:
         if self._factor is None:
             return self._direct(injection_mw, branch_on)
         theta: Floats | None = self._solve(self._factor, injection_mw)
-        changed = np.flatnonzero(branch_on != self._on)
+        changed = np.flatnonzero((branch_on != self._on) & (self._slope != 0.0))
         if theta is not None and len(changed):
             theta = self._moved(theta, changed)
         if theta is None or self._mismatch(theta, injection_mw, branch_on) > BALANCED_MW:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_engineering.model.grid import REF, Flags, Floats, Grid, Texts
-from data_engineering.model.samples import Samples, Solutions, unsolved
+from data_engineering.model.samples import Samples, Solutions, joined, unsolved
 from data_engineering.solvers.power_flow_batch import BatchOptions, PowerFlowBatch, solve_batch
 from data_engineering.solvers.power_flow_network import Network
 from data_engineering.solvers.sample_dc import dc_power_flows, nothing_dc, susceptance_mw
@@ -39,17 +39,30 @@ class FlowKernel:
         """Keep the grid and its OPF."""
         self._grid, self._opf, self._dc = grid, opf, dc
         self._base: Base | None = None
+        self._at_reference = grid.buses.kind[grid.generators.bus] == REF
 
     def __call__(self, samples: Samples) -> Solutions:
         """Solve samples of one load scenario or of several."""
+        if not len(samples):
+            return self._unsolved(0, "")
         return by_load_scenario(samples, self._one)
 
     def _one(self, samples: Samples) -> Solutions:
-        grid = self._grid
+        """Solve samples of one load scenario."""
         base = self._base_of(sample_at(samples, 0))
         if base.status != "optimal":
-            why = f"base opf: {base.status}"
-            return unsolved(len(samples), len(grid.buses), len(grid.generators), why)
+            return self._unsolved(len(samples), f"base opf: {base.status}")
+        balanced = samples.unit_on[:, self._at_reference].any(axis=1)
+        if balanced.all():
+            return self._variants(samples, base)
+        parts = [self._unsolved(int((~balanced).sum()), "power flow: no unit at the reference")]
+        if balanced.any():
+            parts.insert(0, self._variants(samples.rows(np.flatnonzero(balanced)), base))
+        order = np.concatenate([np.flatnonzero(balanced), np.flatnonzero(~balanced)])
+        return joined(parts).rows(np.argsort(order))
+
+    def _variants(self, samples: Samples, base: Optimum) -> Solutions:
+        grid = self._grid
         began = time.perf_counter()
         batch = _flows(grid, samples, base)
         active, reactive = _outputs(grid, samples, batch, base)
@@ -63,12 +76,11 @@ class FlowKernel:
             dc = dc_power_flows(
                 grid, slope, samples.load_p_mw, samples.branch_on, samples.unit_on, base.p_mw
             )
-        voltage = batch.voltage
         return Solutions(
             solved=batch.converged,
             reason=reason,
-            vm_pu=np.abs(voltage),
-            va_deg=np.rad2deg(np.angle(voltage)),
+            vm_pu=np.abs(batch.voltage),
+            va_deg=np.rad2deg(np.angle(batch.voltage)),
             p_mw=active,
             q_mvar=reactive,
             seconds=np.where(failed, np.nan, seconds),
@@ -76,6 +88,9 @@ class FlowKernel:
             dc_p_mw=dc.p_mw,
             dc_seconds=dc.seconds,
         )
+
+    def _unsolved(self, count: int, reason: str) -> Solutions:
+        return unsolved(count, len(self._grid.buses), len(self._grid.generators), reason)
 
     def _base_of(self, given: OneSample) -> Optimum:
         """Of the last load scenario where it is the same again: its pieces come one by one."""

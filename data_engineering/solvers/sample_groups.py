@@ -11,7 +11,7 @@ from data_engineering.model.samples import Samples, Solutions, joined
 
 
 def by_load_scenario(samples: Samples, solve: Callable[[Samples], Solutions]) -> Solutions:
-    """Solve the samples of every load scenario on their own."""
+    """Solve the samples of every load scenario on their own; there is at least one."""
     first = np.flatnonzero(np.diff(samples.load_scenario)) + 1
     bounds = [0, *first.tolist(), len(samples)]
     return joined([solve(samples.rows(slice(begin, end))) for begin, end in pairwise(bounds)])

@@ -220,6 +220,18 @@ def test_failures_have_reasons():
     assert np.isfinite(optima.dc_p_mw[:2]).all()
 
 
+def test_a_reference_without_a_unit_balances_nothing():
+    grid = one_load_per_bus(pglib("case14_ieee"))
+    samples = samples_of(grid, 1, 3, noise=0.05, outages=0)
+    on = np.array(samples.unit_on)
+    on[1, grid.buses.kind[grid.generators.bus] == REF] = False
+    found, whole = (kernel(grid, "pf")(s) for s in (replace(samples, unit_on=on), samples))
+    assert found.reason.tolist() == ["", "power flow: no unit at the reference", ""]
+    np.testing.assert_allclose(found.vm_pu[[0, 2]], whole.vm_pu[[0, 2]], rtol=0, atol=1e-9)
+    assert np.isnan(found.vm_pu[1]).all()
+    assert len(kernel(grid, "pf")(samples.rows(slice(0, 0)))) == 0
+
+
 def test_few_iterations_end_without_an_answer():
     grid = one_load_per_bus(pglib("case14_ieee"))
     found = kernel(grid, "opf", max_iterations=3)(samples_of(grid, 1, 1))
