@@ -13,8 +13,10 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Flags, Floats, Ints
@@ -188,7 +190,7 @@ class Counts:
 
     def __init__(self, dc: bool) -> None:
         self._features = FEATURES + (DC_FEATURES if dc else ())
-        self._bins: dict[tuple[str, str], Ints] = {}
+        self._bins: dict[tuple[str, str], npt.NDArray[np.int32]] = {}
         self._samples = 0
 
     def add(self, part: Slice, base_mva: float) -> None:
@@ -196,16 +198,18 @@ class Counts:
         self._samples += len(part)
         for feature in self._features:
             values, counted = feature.values(part, base_mva)
-            found = counts(values, counted, feature)
-            key = (feature.table, feature.name)
-            self._bins[key] = found + self._bins.get(key, 0)
+            key, elements = (feature.table, feature.name), values.shape[1]
+            if key not in self._bins:
+                self._bins[key] = np.zeros(elements * feature.bins, dtype=np.int32)
+            np.add.at(self._bins[key], places(values, counted, feature), 1)
 
     def coverage(self) -> Coverage:
         """The coverage of what was counted."""
         return Coverage(tuple(self._one(feature) for feature in self._features))
 
     def _one(self, feature: Feature) -> FeatureCoverage:
-        bins = self._bins.get((feature.table, feature.name), np.zeros((0, feature.bins), np.int64))
+        flat = self._bins.get((feature.table, feature.name), np.zeros(0, dtype=np.int32))
+        bins = flat.reshape(-1, feature.bins)
         bins = bins[bins.sum(axis=1) > 0]
         each = entropy(bins)
         some = len(each) > 0
@@ -225,25 +229,23 @@ class Counts:
         )
 
 
-def counts(values: Floats, counted: Flags, feature: Feature) -> Ints:
-    """How many values of each element are in each bin, shape (elements, bins).
+def places(values: Floats, counted: Flags, feature: Feature) -> Ints:
+    """Where the values that count are in the bins of all elements, one element after another.
 
     Args:
         values: shape (S, elements).
         counted: which of them, shape (S, elements).
         feature: gives the bins.
     """
-    elements = values.shape[1]
     with np.errstate(invalid="ignore"):
         step = np.floor((values - feature.low) / (feature.high - feature.low) * feature.bins)
     counted = counted & ~np.isnan(step)
     place = np.clip(np.where(counted, step, 0), 0, feature.bins - 1).astype(np.int64)
-    flat = (np.arange(elements) * feature.bins + place)[counted]
-    total = np.bincount(flat, minlength=elements * feature.bins)
-    return total.reshape(elements, feature.bins)
+    found: Ints = (np.arange(values.shape[1]) * feature.bins + place)[counted]
+    return found
 
 
-def entropy(bins: Ints) -> Floats:
+def entropy(bins: npt.NDArray[np.integer[Any]]) -> Floats:
     """Normalised Shannon entropy of rows of counts, shape (rows, bins) to (rows,)."""
     total = bins.sum(axis=1, keepdims=True)
     share = bins / np.where(total > 0, total, 1)

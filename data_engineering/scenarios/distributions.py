@@ -132,12 +132,12 @@ def read_distributions(
 
 def _buses_with(name: str, part: Slice) -> Ints:
     """The buses that are drawn for a feature: of demand or generation, those that have it."""
-    first = {key: values[0] for key, values in part.bus.items()}
-    has = np.ones(len(first["bus"]), dtype=np.bool_)
+    bus = part.bus
+    has = np.ones(bus["bus"].shape[1], dtype=np.bool_)
     if name in ("Pd", "Qd"):
-        has = (first["Pd"] != 0) | (first["Qd"] != 0)
+        has = ((bus["Pd"] != 0) | (bus["Qd"] != 0)).any(axis=0)
     elif name in POWERS:
-        has = (first["PV"] != 0) | (first["REF"] != 0)
+        has = ((bus["PV"] != 0) | (bus["REF"] != 0)).any(axis=0)
     found = np.flatnonzero(has) if has.any() else np.arange(len(has))
     return np.asarray(found[_drawn(len(found), BUSES)])
 

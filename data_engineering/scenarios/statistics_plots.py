@@ -139,7 +139,7 @@ def _loadings(counts: Ints) -> Histogram:
 
     metric = Metric("branch_loading", "Loading of all branches", "share of the rating", ORANGE)
     last = int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1
-    edges = np.arange(last + 1) * LOADING_STEP
+    edges = np.asarray(np.arange(last + 1) * LOADING_STEP)
     shown = counts[:last]
     middle = (edges[:-1] + edges[1:]) / 2
     mean = float((shown * middle).sum() / shown.sum()) if shown.any() else float("nan")
