@@ -14,7 +14,8 @@ from data_engineering.model.grid import PQ, PV, REF, Floats, Grid
 from data_engineering.model.samples import Samples, Solutions
 from data_engineering.scenarios import contract
 from data_engineering.scenarios.case import ScenarioCase, prepare
-from data_engineering.scenarios.expand import Columns, dc_flows, expansion, wrapped
+from data_engineering.scenarios.expand import Columns, expansion
+from data_engineering.scenarios.flows import dc_flows, wrapped
 from data_engineering.solvers.matrices import branch_admittances, bus_admittance
 from data_engineering.solvers.power_flow_batch import BatchOptions, solve_batch, unit_power
 from data_engineering.solvers.sample_kernels import kernel
