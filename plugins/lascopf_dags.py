@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 INGESTED_DAY = Asset("ingested_day", uri="lascopf://ingested_day")
+SCENARIO_DATASET = Asset("scenario_dataset", uri="lascopf://scenario_dataset")
 
 DAY = Param(
     None,

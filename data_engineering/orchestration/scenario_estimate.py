@@ -25,7 +25,6 @@ from data_engineering.orchestration.scenario_plan import (
 from data_engineering.orchestration.scenario_progress import duration
 from data_engineering.orchestration.scenario_runs import Asked
 from data_engineering.orchestration.scenario_workers import Workers
-from data_engineering.runtime import folder_url
 from data_engineering.scenarios.config import Config
 from data_engineering.scenarios.contract import PARTITION
 from data_engineering.storage.objects import ObjectStore, open_store
@@ -51,10 +50,10 @@ def estimate(config: Config, asked: Asked, say: Say = lambda _: None) -> dict[st
     plan = plan_run(config, grid, seed=asked.seed_of(config), say=say)
     probe = replace(plan, count=min(plan.count, _MOST_PARTS), per_part=1)
     with tempfile.TemporaryDirectory(prefix="lascopf-probe-") as folder:
-        store = open_store(folder_url(Path(folder)))
+        store = open_store(Path(folder).as_uri())
         write_plan(store, probe, grid)
         say("measuring some samples")
-        with Workers({"url": folder_url(Path(folder)), "access": {}}, 1) as worker:
+        with Workers({"url": Path(folder).as_uri(), "access": {}}, 1) as worker:
             parts, per_sample = _solve(store, worker, probe)
             check_solved(probe, parts)
             writing, byte_count, memory = _write(store, worker, probe, parts)

@@ -15,7 +15,6 @@ from typing import Any
 
 from data_engineering.model.errors import BadInput, ObjectStoreRefused
 from data_engineering.model.grid import Grid
-from data_engineering.orchestration.cases import load_case
 from data_engineering.scenarios.case import ScenarioCase, prepare
 from data_engineering.scenarios.config import Config, config_from
 from data_engineering.scenarios.contract import PARTITION
@@ -106,6 +105,8 @@ def read_grid(config: Config) -> Grid:
     Raises:
         LascopfError: as `cases.load_case`.
     """
+    from data_engineering.orchestration.cases import load_case
+
     name = config.network.name
     case = f"pglib/{name}" if config.network.source == "pglib" else str(config.network_file)
     # Research cases have series capacitors and equivalents of transformers.

@@ -42,7 +42,6 @@ from data_engineering.orchestration.scenario_target import (
     look,
 )
 from data_engineering.orchestration.scenario_workers import Workers
-from data_engineering.runtime import folder_url
 from data_engineering.scenarios.case import prepare
 from data_engineering.scenarios.config import Config
 from data_engineering.storage.objects import ObjectStore, open_store
@@ -89,7 +88,7 @@ def generate(config: Config, asked: Asked = Asked(), say: Say = lambda _: None) 
     """
     folder = config.folder.expanduser().absolute()
     with locked(folder):
-        store = open_store(folder_url(folder))
+        store = open_store(folder.as_uri())
         finish_clearing(folder)
         finish_swap(store)
         say(f"reading {config.network.name}")
@@ -233,7 +232,7 @@ def _carry_out(store: ObjectStore, folder: Path, plan: Plan, processes: int, say
         if not board.parts and not board.partitions:
             return peak
         say(f"starting {wanted} processes")
-        with Workers({"url": folder_url(folder), "access": {}}, wanted, logs) as workers:
+        with Workers({"url": folder.as_uri(), "access": {}}, wanted, logs) as workers:
             while True:
                 while workers.idle and (task := next(tasks, None)) is not None:
                     workers.give(task)

@@ -150,7 +150,7 @@ def register_artifact(
     Args:
         engine: the metadata database.
         uri: where it is.
-        kind: raw, processed, results, report, data_docs or powersystems.
+        kind: raw, processed, results, report, data_docs, powersystems or dataset.
         case_name: grid case.
         content_digest: SHA-256 of its bytes.
         byte_count: its length.

@@ -18,10 +18,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
@@ -41,6 +40,9 @@ _DENIED = (
     "SIGNATURE_DOES_NOT_MATCH",
     "HTTP status 403",
 )
+if TYPE_CHECKING:
+    import pandas as pd
+
 PARTIAL = ".partial-"  # names of files that are still being written
 _BLOCK = 8 * 1024 * 1024  # bytes copied at once, so that memory does not grow with an object
 
@@ -170,7 +172,7 @@ class ObjectStore:
 
     def write_parquet(self, key: str, frame: pd.DataFrame | pa.Table) -> Stored:
         """Write a frame as parquet; the same frame gives the same bytes."""
-        if isinstance(frame, pd.DataFrame):
+        if not isinstance(frame, pa.Table):
             frame = pa.Table.from_pandas(frame, preserve_index=False)
         sink = io.BytesIO()
         pq.write_table(frame, sink, compression="zstd")
@@ -305,6 +307,8 @@ def _explain(error: Exception, uri: str) -> LascopfError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(uri)
+    if number == errno.EFBIG:
+        return DiskFull(uri, "it grows beyond the largest file that is allowed")
     if isinstance(error, FileNotFoundError) or "NO_SUCH_KEY" in reason:
         return ObjectStoreRefused(uri, "there is no such object", "run what writes it first")
     if "NO_SUCH_BUCKET" in reason:

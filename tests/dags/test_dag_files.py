@@ -84,7 +84,85 @@ def test_only_a_permanent_error_ends_the_retries(dags):
             assert (bad.action, down.action) == (RetryAction.FAIL, RetryAction.DEFAULT)
 
 
-@pytest.mark.parametrize("name", ["daily_ingest", "model_execution"])
+def test_scenario_generation_validates_before_it_registers(dags):
+    dag = dags["scenario_generation"]
+    steps = ["plan", "chunks", "solve", "cut", "groups", "write", "finish"]
+    after = ["finish", "validate", "summarise", "register"]
+    assert set(itertools.pairwise(steps)) | set(itertools.pairwise(after)) <= edges(dag)
+    assert {task.task_id for task in dag.tasks} == {*steps, *after}
+    with_assets = [task.task_id for task in dag.tasks if task.outlets]
+    assert with_assets == ["register"]
+    assert dag.get_task("register").trigger_rule == "all_success"
+
+
+def test_chunks_and_groups_are_mapped(dags):
+    dag = dags["scenario_generation"]
+    for name, argument in (("solve", "chunk"), ("write", "group")):
+        assert set(dag.get_task(name).op_kwargs_expand_input.value) == {argument}
+
+
+def test_the_form_has_the_configuration_s_keys_defaults_and_bounds(dags):
+    from lascopf_scenarios import FIELDS, MARK
+
+    from data_engineering.scenarios.config import Config
+
+    left_out = {
+        ("network", "network_dir"),
+        ("network", "reader"),
+        *(("settings", key) for key in ("num_processes", "data_dir", "overwrite")),
+        *(("settings", key) for key in ("pf_fast", "dcpf_fast", "pf_solver")),
+    }
+    schema = Config.model_json_schema()
+    params = dags["scenario_generation"].params
+    offered = {tuple(name.split(MARK)) for name in params if MARK in name}
+    known = set()
+    for block in FIELDS:
+        properties = schema["$defs"][schema["properties"][block]["$ref"].split("/")[-1]]
+        for key, wanted in properties["properties"].items():
+            known.add((block, key))
+            if (block, key) in left_out:
+                continue
+            param = params.get_param(f"{block}{MARK}{key}")
+            if (block, key) != ("network", "name"):
+                assert param.value == wanted["default"], key
+            if wanted.get("enum") is not None:
+                assert param.schema["enum"] == wanted["enum"], key
+            for bound in ("minimum", "maximum", "exclusiveMinimum"):
+                bounds = wanted if "anyOf" not in wanted else wanted["anyOf"][0]
+                assert param.schema.get(bound) == bounds.get(bound), key
+    assert offered == known - left_out
+
+
+def test_the_form_offers_every_profile(dags):
+    from lascopf_scenarios import PROFILES
+
+    from data_engineering.scenarios.profiles import profile_names
+
+    assert sorted(PROFILES) == sorted(profile_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("load__sigma", 1.5),
+        ("load__scenarios", 0),
+        ("settings__mode", "dc"),
+        ("topology_perturbation__elements", []),
+        ("topology_perturbation__elements", ["bus"]),
+        ("settings__seed", -1),
+        ("load__scenarios", "many"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_the_form(dags, name, value):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = dags["scenario_generation"].params.get_param(name)
+    assert param.resolve() == param.value
+    with pytest.raises(ParamValidationError):
+        param.resolve(value)
+
+
+@pytest.mark.parametrize("name", ["daily_ingest", "model_execution", "scenario_generation"])
 def test_parsing_imports_nothing_heavy(name):
     """Airflow itself may import such a module; the DAG file must not add one."""
     code = (

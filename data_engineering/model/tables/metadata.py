@@ -316,7 +316,7 @@ ARTIFACTS = Table(
     "Files that the platform made.",
     (
         key("uri", "text", "where it is"),
-        key("kind", "text", "raw, processed, results, report, data_docs, powersystems"),
+        key("kind", "text", "raw, processed, results, report, data_docs, powersystems, dataset"),
         CASE,
         Column("execution_id", "uuid", doc="the execution that made it, if one did"),
         Column("day", "date", doc="day it is about"),
