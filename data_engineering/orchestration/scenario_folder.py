@@ -16,9 +16,9 @@ from data_engineering.storage.objects import PARTIAL
 
 LOCK, CLEARING = ".lock", f"{WORK}/clearing"
 _OURS = re.compile(
-    r"(bus_data|gen_data|branch_data|y_bus_data|runtime_data|stats|failures|bus_mapping)\.parquet"
+    r"(bus_data|gen_data|branch_data|y_bus_data|runtime_data|stats|coverage|failures|bus_mapping)\.parquet"
     r"|scenarios_\w+\.(parquet|html|log)|(tqdm|error|args)\.log|n_scenarios\.txt|solver_log"
-    r"|stats_plot\.(png|html)|feature_plots|manifest\.json|tail\.arrow"
+    r"|stats_plot\.(png|html)|coverage\.json|feature_plots|manifest\.json|tail\.arrow"
     rf"|{re.escape(WORK)}|{re.escape(LOCK)}|{re.escape(PARTIAL)}.*"
 )
 

@@ -6,6 +6,7 @@ MW and Mvar, run times milliseconds, loading a share of the rating.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ def write_statistics(
 
     numbers = dataset_partitions(folder)
     chosen = chosen_partitions(numbers, n_partitions)
+    # What another program or another choice of partitions left there would count twice.
+    shutil.rmtree(folder / "stats.parquet", ignore_errors=True)
     found, loadings = [], np.zeros(LOADING_BINS, dtype=np.int64)
     counts = Counts(has_dc(folder, numbers))
     for done, number in enumerate(chosen, start=1):
