@@ -19,6 +19,7 @@ from data_engineering.model.errors import BadInput, ChecksFailed
 
 _PLAIN_SECONDS = 10.0
 _SHOWN = 20
+_PLAIN = ("seed", "passed")
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of the dataset (.../raw), or its parent.")
@@ -79,7 +80,6 @@ def validate(
     if mode not in (None, "pf", "opf"):
         raise BadInput("--mode", mode, "give pf or opf")
     raw, output = dataset_folder(folder), Output(as_json=json)
-    say = _seldom(output)
     with output.working(f"checking {raw}"):
         findings = check_dataset(
             raw,
@@ -87,7 +87,7 @@ def validate(
             n_partitions=n_partitions,
             sn_mva=sn_mva,
             processes=processes or len(os.sched_getaffinity(0)),
-            progress=lambda done, all_: say(f"{done} of {all_} partitions"),
+            progress=_partitions(output),
         )
     facts = {
         "folder": str(raw),
@@ -117,10 +117,10 @@ def stats(
 
     raw, output = dataset_folder(folder), Output(as_json=json)
     with output.working(f"statistics of {raw}"):
-        write_statistics(raw, n_partitions=n_partitions, sn_mva=sn_mva)
-    made = [raw / name for name in ("stats.parquet", "stats_plot.png", "stats_plot.html")]
-    facts = {"folder": str(raw), "files": [str(path) for path in made if path.exists()]}
-    output.done(facts, facts["files"])
+        made = write_statistics(
+            raw, n_partitions=n_partitions, sn_mva=sn_mva, progress=_partitions(output)
+        ).files
+    output.done({"folder": str(raw), "files": [str(path) for path in made]}, map(str, made))
 
 
 def plots(
@@ -139,7 +139,13 @@ def plots(
     raw, output = dataset_folder(folder), Output(as_json=json)
     target = output_dir or raw / "feature_plots"
     with output.working(f"plots of {raw}"):
-        made = write_plots(raw, target, n_partitions=n_partitions, sn_mva=sn_mva)
+        made = write_plots(
+            raw,
+            target,
+            n_partitions=n_partitions,
+            sn_mva=sn_mva,
+            progress=_partitions(output),
+        )
     output.done({"folder": str(raw), "files": [str(path) for path in made]}, map(str, made))
 
 
@@ -187,6 +193,11 @@ def _seldom(output: Output) -> Callable[[str], None]:
     return say
 
 
+def _partitions(output: Output) -> Callable[[int, int], None]:
+    say = _seldom(output)
+    return lambda done, wanted: say(f"{done} of {wanted} partitions")
+
+
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts for people: failures one a line, nothing that is empty."""
     flat: dict[str, Any] = {}
@@ -194,5 +205,14 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= {f"{name}: {key}": item for key, item in value.items()}
         elif value not in (None, ""):
-            flat[name] = f"{value:,.1f}" if isinstance(value, float) else value
+            flat[name] = _shown(name, value)
     return flat
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A value with its unit: bytes as megabytes, large numbers with commas."""
+    if name == "bytes":
+        return f"{value / 1e6:,.1f} MB"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if value >= 100.0 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and name not in _PLAIN else value

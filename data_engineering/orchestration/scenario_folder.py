@@ -33,9 +33,13 @@ def locked(folder: Path) -> Iterator[None]:
         BadInput: another run is at work in the folder.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    descriptor = _acquired(path, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _acquired(path, folder)
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        remedy = f"{error.filename} cannot be written to ({error.strerror}); give another folder"
+        raise BadInput("settings.data_dir", str(folder.parent.parent), remedy) from None
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

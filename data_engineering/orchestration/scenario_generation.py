@@ -271,16 +271,16 @@ def summarise(runtime: Runtime, spec: Facts) -> Facts:
     store = runtime.objects.below(spec["key"])
     base_mva = read_json(store, MANIFEST)["case"]["base_mva"]
     with _folder(store) as folder:
-        before = {path for path in folder.rglob("*") if path.is_file()}
-        write_statistics(folder, n_partitions=spec["n_partitions"], sn_mva=base_mva)
-        write_plots(
-            folder, folder / "feature_plots", n_partitions=spec["n_partitions"], sn_mva=base_mva
-        )
-        made = [path for path in folder.rglob("*") if path.is_file() and path not in before]
+        how = {"n_partitions": spec["n_partitions"], "sn_mva": base_mva}
+        made = [
+            *write_statistics(folder, **how).files,
+            *write_plots(folder, folder / "feature_plots", **how),
+        ]
+        files = [each for path in made for each in (path, *path.rglob("*")) if each.is_file()]
         if not store.local:
-            for path in made:
+            for path in files:
                 store.write_bytes(path.relative_to(folder).as_posix(), path.read_bytes())
-    return {"rows": None, "files": len(made)}
+    return {"files": len(files)}
 
 
 def register(runtime: Runtime, spec: Facts) -> Facts:

@@ -43,6 +43,7 @@ def settings(request: pytest.FixtureRequest, store_settings: Settings) -> Iterat
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    bucket = f"datasets-{port}"  # the servers of a process keep their buckets in one place
     keys = {"s3_access_key": "test", "s3_secret_key": "test"}
     endpoint = f"http://{host}:{port}"
     boto3.client(
@@ -51,8 +52,8 @@ def settings(request: pytest.FixtureRequest, store_settings: Settings) -> Iterat
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
-    ).create_bucket(Bucket="datasets")
-    values = {"objects_url": "s3://datasets/some/prefix", "s3_endpoint": endpoint, **keys}
+    ).create_bucket(Bucket=bucket)
+    values = {"objects_url": f"s3://{bucket}/some/prefix", "s3_endpoint": endpoint, **keys}
     yield Settings(**{**store_settings.model_dump(exclude=set(keys)), **values})
     server.stop()
 
