@@ -115,6 +115,11 @@ class AcOpfModel:
             self._lean = Problem(self.layout, self._near, self._effort)
         self._frozen = True
 
+    @property
+    def near(self) -> Flags | None:
+        """Limit rows that some optimum came near, see `limit_rows`; None before the first."""
+        return self._near
+
     def solve(
         self,
         load_p_mw: Floats,

@@ -71,7 +71,7 @@ class Problem:
         self.rows = np.arange(full.height)
         self.layout = full
         if kept is not None:
-            self.layout, self.rows = _reduced(full, kept)
+            self.layout, self.rows = reduced(full, kept)
         self._functions = functions(self.layout)
         x, p, g = (self._functions.problem[name] for name in "xpg")
         self._rows_at = casadi.Function("rows", [x, p], [g])
@@ -163,7 +163,7 @@ def broken_limits(layout: Layout, given: Numbers, values: Floats) -> Flags:
     return broken
 
 
-def _reduced(full: Layout, kept: Flags) -> tuple[Layout, Ints]:
+def reduced(full: Layout, kept: Flags) -> tuple[Layout, Ints]:
     """The layout with only some limits, both ends of a branch together, and its rows in `full`."""
     count = len(full.limited)
     branch = np.flatnonzero(kept[:count] | kept[count : 2 * count])

@@ -33,11 +33,17 @@ class RectangularModel:
     tangents of angle differences, segments of piecewise costs.
     """
 
-    def __init__(self, grid: Grid, max_iterations: int) -> None:
-        """Build the equations; derivatives are CasADi's."""
+    def __init__(self, grid: Grid, max_iterations: int, layout: Layout | None = None) -> None:
+        """Build the equations; derivatives are CasADi's.
+
+        Args:
+            grid: the case.
+            max_iterations: of a solve.
+            layout: with some limits left out (see `reduced`); None: with all of them.
+        """
         import casadi
 
-        self.layout = layout_of(grid)
+        self.layout = layout_of(grid) if layout is None else layout
         self._reference = np.flatnonzero(grid.buses.kind == REF)
         settings = COMMON | VARIANTS["cold"] | {"max_iter": max_iterations}
         self._solver = casadi.nlpsol(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from data_engineering.model.samples import Samples
 from data_engineering.solvers.ac_opf_bounds import UnitState
 from data_engineering.solvers.ac_opf_layout import Side, sides_of
 from data_engineering.solvers.ac_opf_model import AcOpfModel, AcOpfSolution
+from data_engineering.solvers.ac_opf_problem import reduced
 from data_engineering.solvers.ac_opf_rectangular import RectangularModel
 from data_engineering.solvers.matrices import Complexes
 
@@ -105,28 +107,31 @@ class SampleOpf:
             max_iterations=max_iterations,
             patience=PATIENCE,
         )
-        self._rectangular: RectangularModel | None = None
-        if formulation == "rectangular":
-            self._rectangular = RectangularModel(narrowed(grid), min(max_iterations, PATIENCE))
+        self._iterations = max_iterations
+        self._rectangular = formulation == "rectangular"
         self._start: AcOpfSolution | None = None
 
     def settle(self) -> None:
         """Solve the grid as it is and near it; from then on no solve leaves a trace."""
         count = PROBES_LARGE if len(self.grid.buses) > LARGE else PROBES
-        for given in _probes(self.grid, count if self._rectangular is None else 1):
+        for given in _probes(self.grid, count):
             found = self._polar(given, self._start)
             if found.status == "optimal" and self._start is None:
                 self._start = found
         self.model.freeze()
+        if self._rectangular:
+            _ = self._with_few_limits  # built now, not in the time of a solve
 
     def solve(self, given: OneSample) -> Optimum:
         """The optimum of a sample."""
         # With other costs the optimum is elsewhere, and the way from the middle is shorter.
         near = np.array_equal(given.cost, self._units.cost)
-        if self._rectangular is None:
-            found = self._optimum(given, self._polar(given, self._start if near else None))
+        if self._rectangular:
+            found = self._in_rectangular(self._with_few_limits, given)
+            if found.status == "optimal" and not self._sound(given, found):
+                found = self._in_rectangular(self._with_all_limits, given)
         else:
-            found = self._in_rectangular(self._rectangular, given)
+            found = self._optimum(given, self._polar(given, self._start if near else None))
         if found.status == "optimal" and not self._sound(given, found):
             log.warning("an optimum breaks a limit and is not taken for one")
             found = found._replace(status="not_converged")
@@ -146,6 +151,18 @@ class SampleOpf:
             self._state(given),
             self._sides(given),
         )
+
+    @cached_property
+    def _with_all_limits(self) -> RectangularModel:
+        # What takes longer is asked of the polar model.
+        return RectangularModel(self.model.grid, min(self._iterations, PATIENCE))
+
+    @cached_property
+    def _with_few_limits(self) -> RectangularModel:
+        if self.model.near is None:
+            return self._with_all_limits
+        layout, _ = reduced(self.model.layout, self.model.near)
+        return RectangularModel(self.model.grid, min(self._iterations, PATIENCE), layout)
 
     def _in_rectangular(self, model: RectangularModel, given: OneSample) -> Optimum:
         """From the middle; what that does not solve is asked of the polar model first."""
