@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix, csc_matrix, diags
 
 from data_engineering.model.grid import REF, Flags, Floats, Grid
 from data_engineering.solvers.sample_dc import susceptance_mw
-from data_engineering.solvers.sample_opf import OneSample
+from data_engineering.solvers.sample_words import OneSample
 
 ANY_RAD = 100.0
 """No limit, to PIQP: it complains of infinite ones."""

@@ -13,8 +13,9 @@ from data_engineering.solvers.power_flow_batch import BatchOptions, PowerFlowBat
 from data_engineering.solvers.power_flow_network import Network
 from data_engineering.solvers.sample_dc import dc_power_flows, nothing_dc, susceptance_mw
 from data_engineering.solvers.sample_groups import by_load_scenario
-from data_engineering.solvers.sample_opf import OneSample, Optimum, SampleOpf, sample_at
+from data_engineering.solvers.sample_opf import SampleOpf
 from data_engineering.solvers.sample_units import shared
+from data_engineering.solvers.sample_words import OneSample, Optimum, sample_at
 
 
 @dataclass(frozen=True, eq=False)

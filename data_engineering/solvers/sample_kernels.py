@@ -14,13 +14,8 @@ from data_engineering.model.grid import Grid
 from data_engineering.model.samples import Kernel, Samples, Solutions, unsolved
 from data_engineering.solvers.sample_dc_opf import DcOpf
 from data_engineering.solvers.sample_flows import FlowKernel
-from data_engineering.solvers.sample_opf import (
-    Formulation,
-    OneSample,
-    SampleOpf,
-    as_it_is,
-    sample_at,
-)
+from data_engineering.solvers.sample_opf import Formulation, SampleOpf
+from data_engineering.solvers.sample_words import OneSample, as_it_is, sample_at
 
 
 def kernel(

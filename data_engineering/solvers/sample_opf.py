@@ -2,7 +2,7 @@
 
 Which limits the polar model leaves out, and where solves start, is settled once by a few solves
 near the grid as it is, so an answer depends on its own sample alone. An answer counts only when
-its voltages, put into the network equations here, keep every limit.
+its voltages, put into the network equations, keep every limit.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import logging
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from data_engineering.model.grid import Flags, Floats, Grid
+from data_engineering.model.grid import Floats, Grid
 from data_engineering.model.problem import Status
-from data_engineering.model.samples import Samples
 from data_engineering.solvers.ac_opf_bounds import UnitState
 from data_engineering.solvers.ac_opf_layout import Side, sides_of
 from data_engineering.solvers.ac_opf_model import AcOpfModel, AcOpfSolution
 from data_engineering.solvers.ac_opf_problem import reduced
 from data_engineering.solvers.ac_opf_rectangular import RectangularModel
-from data_engineering.solvers.matrices import Complexes
+from data_engineering.solvers.sample_soundness import sound
+from data_engineering.solvers.sample_words import OneSample, Optimum, probes
 
 log = logging.getLogger(__name__)
 
@@ -37,45 +37,6 @@ PATIENCE = 50
 """Iterations: what has a solution took 10 to 35 of them on cases of up to 2,000 buses."""
 PROBES, PROBES_LARGE, LARGE = 8, 3, 3_000
 """Solves from which the model learns which limits matter, and those of more than LARGE buses."""
-PROBE_SEED = 20_240_607
-BALANCE_PU, VM_PU, ANGLE_DEG, LOADING, OUTPUT_PU = 1e-6, 1e-7, 1e-6, 1e-6, 1e-6
-"""Greatest violations of an answer: of balances, magnitudes, angle differences, relative loading,
-and outputs. Ipopt widens bounds by 1e-8 of their size."""
-
-
-class OneSample(NamedTuple):
-    """What is given of one sample, shapes as in `Samples` without the first axis."""
-
-    load_p_mw: Floats
-    load_q_mvar: Floats
-    branch_on: Flags
-    unit_on: Flags
-    cost: Floats
-    r_pu: Floats
-    x_pu: Floats
-
-
-def sample_at(samples: Samples, row: int) -> OneSample:
-    """One sample of many."""
-    return OneSample(*(getattr(samples, name)[row] for name in OneSample._fields))
-
-
-class Optimum(NamedTuple):
-    """An answer to one sample; meaningless unless `status` is `optimal`.
-
-    Attributes:
-        voltage: shape (buses,), p.u.
-        p_mw, q_mvar: outputs, exactly 0 of units that are off, shape (units,).
-        objective: USD/h.
-    """
-
-    status: Status
-    voltage: Complexes
-    p_mw: Floats
-    q_mvar: Floats
-    objective: float
-    iterations: int
-    seconds: float
 
 
 class SampleOpf:
@@ -114,7 +75,7 @@ class SampleOpf:
     def settle(self) -> None:
         """Solve the grid as it is and near it; from then on no solve leaves a trace."""
         count = PROBES_LARGE if len(self.grid.buses) > LARGE else PROBES
-        for given in _probes(self.grid, count):
+        for given in probes(self.grid, count):
             found = self._polar(given, self._start)
             if found.status == "optimal" and self._start is None:
                 self._start = found
@@ -128,11 +89,11 @@ class SampleOpf:
         near = np.array_equal(given.cost, self._units.cost)
         if self._rectangular:
             found = self._in_rectangular(self._with_few_limits, given)
-            if found.status == "optimal" and not self._sound(given, found):
+            if found.status == "optimal" and not sound(self.grid, self._sides(given), given, found):
                 found = self._in_rectangular(self._with_all_limits, given)
         else:
             found = self._optimum(given, self._polar(given, self._start if near else None))
-        if found.status == "optimal" and not self._sound(given, found):
+        if found.status == "optimal" and not sound(self.grid, self._sides(given), given, found):
             log.warning("an optimum breaks a limit and is not taken for one")
             found = found._replace(status="not_converged")
         if self._log is not None:
@@ -182,7 +143,7 @@ class SampleOpf:
             status = "infeasible"
         return Optimum(
             status,
-            _complex(point.x[count : 2 * count], point.x[:count]),
+            point.x[count : 2 * count] * np.exp(1j * point.x[:count]),
             np.where(given.unit_on, point.x[layout.p_columns] * base, 0.0),
             np.where(given.unit_on, point.x[layout.q_columns] * base, 0.0),
             point.f,
@@ -213,51 +174,6 @@ class SampleOpf:
             self._last = last
         return last[2]
 
-    def _sound(self, given: OneSample, found: Optimum) -> bool:
-        """Whether an answer balances every bus and keeps every limit."""
-        grid, base, on = self.grid, self.grid.base_mva, given.branch_on
-        branches, units, buses = grid.branches, grid.generators, grid.buses
-        v, count = found.voltage, len(grid.buses)
-        taken = (buses.gs_mw - 1j * buses.bs_mvar) / base * np.abs(v) ** 2
-        loading = 0.0
-        for side in self._sides(given):
-            own, other = v[side.own_bus], v[side.other_bus]
-            flow = own * np.conj(side.own * own + side.other * other)
-            flow[~on] = 0.0
-            loading = max(loading, float((np.abs(flow) * base / branches.rate_a_mva).max()))
-            taken = taken + _at_buses(side.own_bus, flow, count)
-        made = _at_buses(units.bus, found.p_mw + 1j * found.q_mvar, count)
-        wrong = (made - given.load_p_mw - 1j * given.load_q_mvar) / base - taken
-        across = np.rad2deg(np.angle(v[branches.from_bus] * v[branches.to_bus].conj()))[on]
-        size, runs = np.abs(v), given.unit_on
-        return bool(
-            max(np.abs(wrong.real).max(), np.abs(wrong.imag).max()) <= BALANCE_PU
-            and _beyond(size, buses.vm_min_pu, buses.vm_max_pu) <= VM_PU
-            and _beyond(across, branches.angle_min_deg[on], branches.angle_max_deg[on]) <= ANGLE_DEG
-            and loading <= 1.0 + LOADING
-            and _beyond(found.p_mw[runs], units.p_min_mw[runs], units.p_max_mw[runs])
-            <= OUTPUT_PU * base
-            and _beyond(found.q_mvar[runs], units.q_min_mvar[runs], units.q_max_mvar[runs])
-            <= OUTPUT_PU * base
-        )
-
-
-def _complex(magnitude: Floats, angle: Floats) -> Complexes:
-    turned: Complexes = magnitude * np.exp(1j * angle)
-    return turned
-
-
-def _at_buses(bus: np.ndarray, values: Complexes, count: int) -> Complexes:
-    total: Complexes = np.bincount(bus, values.real, count) + 1j * np.bincount(
-        bus, values.imag, count
-    )
-    return total
-
-
-def _beyond(values: Floats, low: Floats, high: Floats) -> float:
-    """How far the worst value is outside its limits."""
-    return float(np.maximum(values - high, low - values).max(initial=0.0))
-
 
 def narrowed(grid: Grid) -> Grid:
     """The grid with angle limits narrowed by the margin."""
@@ -268,40 +184,3 @@ def narrowed(grid: Grid) -> Grid:
         grid,
         branches=replace(branches, angle_min_deg=low + margin, angle_max_deg=high - margin),
     )
-
-
-def as_it_is(grid: Grid) -> OneSample:
-    """The sample of a grid's own demand, costs and impedances."""
-    units, branches, loads = grid.generators, grid.branches, grid.loads
-    return OneSample(
-        loads.p_mw,
-        loads.q_mvar,
-        branches.in_service,
-        units.in_service,
-        np.stack([units.cost_c2, units.cost_c1, units.cost_c0], axis=1),
-        branches.r_pu,
-        branches.x_pu,
-    )
-
-
-def _probes(grid: Grid, count: int) -> list[OneSample]:
-    """The grid as it is, then with other loads, costs and impedances, each with one branch less."""
-    rng = np.random.default_rng(PROBE_SEED)
-    plain = as_it_is(grid)
-    probes = [plain]
-    for _ in range(count - 1):
-        on = plain.branch_on.copy()
-        on[rng.integers(len(on))] = False
-        noise = rng.uniform(0.85, 1.1, (2, len(grid.buses)))
-        scale = rng.uniform(0.9, 1.1, (2, len(on)))
-        probes.append(
-            plain._replace(
-                load_p_mw=plain.load_p_mw * noise[0],
-                load_q_mvar=plain.load_q_mvar * noise[1],
-                branch_on=on,
-                cost=plain.cost[rng.permutation(len(plain.cost))],
-                r_pu=plain.r_pu * scale[0],
-                x_pu=plain.x_pu * scale[1],
-            )
-        )
-    return probes

@@ -13,8 +13,8 @@ from data_engineering.model.grid import REF, Grid
 from data_engineering.solvers.linear import LinearProgram
 from data_engineering.solvers.sample_dc import DcFlow, dc_power_flows, susceptance_mw
 from data_engineering.solvers.sample_dc_opf import DcOpf
-from data_engineering.solvers.sample_opf import OneSample, sample_at
 from data_engineering.solvers.sample_units import shared
+from data_engineering.solvers.sample_words import OneSample, sample_at
 
 
 def dense_angles(grid: Grid, slope: np.ndarray, injection: np.ndarray) -> np.ndarray:
