@@ -60,7 +60,7 @@ test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
 
-BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition
+BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario
 benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)
 	set -e; for name in $(BENCHMARKS); do .venv-oracle/bin/python tests/benchmarks/$${name}_benchmark.py; done
 
