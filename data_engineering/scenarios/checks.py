@@ -87,6 +87,8 @@ NETWORK_CHECKS = (
     check_matrix,
     check_connection,
 )
+ALONE = 3
+"""So few partitions are checked sooner than other processes have started."""
 DC_CHECKS = (check_missing, check_dc_flows, check_dc_balance, check_dc_generation, check_dc_limits)
 
 
@@ -205,7 +207,7 @@ def _each(
     chosen: list[int],
     processes: int,
 ) -> Iterator[tuple[dict[str, int], list[Finding]]]:
-    if processes == 1 or len(chosen) < 2:
+    if processes == 1 or len(chosen) <= ALONE:
         yield from map(work, chosen)
         return
     # Not forked: the caller may have threads.

@@ -11,7 +11,7 @@ from planted_faults import BUS, FAULTS, add, edit, everywhere, put
 from scenario_datasets import configuration, write_dataset
 
 from data_engineering.model.errors import BadInput
-from data_engineering.scenarios import slices
+from data_engineering.scenarios import checks, slices
 from data_engineering.scenarios.checks import check_dataset, checked_samples
 
 
@@ -47,7 +47,8 @@ def test_the_same_partitions_are_chosen_each_time(large: Path) -> None:
     assert check_dataset(large, n_partitions=2).partitions == first.partitions
 
 
-def test_processes_find_the_same(copied: Path) -> None:
+def test_processes_find_the_same(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "ALONE", 1)
     edit(copied, BUS, add("Vm", 0.01, sample=205), number=1)
     edit(copied, BUS, add("Vm", 0.01, sample=401), number=2)
     alone = check_dataset(copied, n_partitions=0)
