@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from data_engineering.model.grid import Grid
+from data_engineering.model.islands import islands
 from data_engineering.model.samples import Kernel, Samples, Solutions, unsolved
 from data_engineering.solvers.sample_dc_opf import DcOpf
 from data_engineering.solvers.sample_flows import FlowKernel
@@ -60,6 +61,10 @@ class OpfKernel:
         reasons = []
         for row in range(len(samples)):
             given = sample_at(samples, row)
+            lost = np.flatnonzero(self._grid.branches.in_service & ~given.branch_on)
+            if len(lost) and islands(self._grid, lost).any():
+                reasons.append("opf: islanded")
+                continue
             if self._dc is not None:
                 _fill_dc(answers, row, self._dc, given)
             found = self._opf.solve(given)
