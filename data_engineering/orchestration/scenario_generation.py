@@ -16,6 +16,7 @@ from typing import Any
 
 from data_engineering.model.errors import BadInput, ChecksFailed
 from data_engineering.orchestration import scenario_finish
+from data_engineering.orchestration.scenario_folder import end_work
 from data_engineering.orchestration.scenario_parts import (
     PartFacts,
     part_facts,
@@ -233,8 +234,11 @@ def finish(runtime: Runtime, spec: Facts) -> Facts:
             files |= found
         with open_run(store) as run:
             scenario_finish.finish(run, parts, files)
-    store.delete([key for key in store.list(f"{WORK}/") if key != PLAN])
-    store.delete([PLAN])
+    if store.local:
+        end_work(Path(store.root))
+    else:
+        store.delete([key for key in store.list(f"{WORK}/") if key != PLAN])
+        store.delete([PLAN])
     manifest = read_json(store, MANIFEST)
     return {
         "rows": manifest["scenarios"],

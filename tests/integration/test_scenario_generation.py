@@ -98,6 +98,8 @@ def test_workers_that_share_a_store_make_the_dataset_of_one_machine(
         made = contents(downloaded(store, tmp_path / "made"))
         assert made == contents(alone.folder)
         assert store.list(".work") == []
+        root = store.local_path("manifest.json")
+        assert root is None or not (root.parent / ".work").exists()
         assert {"stats_plot.png", "stats_plot.html"} <= set(store.list("stats_plot"))
         assert store.list("stats.parquet")
         assert store.list("feature_plots/")
@@ -142,7 +144,7 @@ def test_a_configuration_as_text_is_that_of_the_fields(store_settings: Settings)
         by_fields = tasks.plan(runtime, PARAMS, "manual__1")
         assert tasks.plan(runtime, {"yaml": text, "n_partitions": 0}, "manual__1") == by_fields
         wrong = text.replace("scenarios:", "scenarioss:")
-        with pytest.raises(BadInput, match=r"load.scenarioss.*did you mean load.scenarios"):
+        with pytest.raises(BadInput, match=r"'scenarioss'.*did you mean load.scenarios"):
             tasks.plan(runtime, {"yaml": wrong}, "manual__1")
 
 
