@@ -35,8 +35,8 @@ ANGLE_MARGIN_DEG = 1e-4
 """By which angle limits are narrowed, more than the 1e-6 rad to which rows are kept."""
 PATIENCE = 50
 """Iterations: what has a solution took 10 to 35 of them on cases of up to 2,000 buses."""
-PROBES, PROBES_LARGE, LARGE = 8, 3, 3_000
-"""Solves from which the model learns which limits matter, and those of more than LARGE buses."""
+PROBES = ((500, 16), (3_000, 8), (np.inf, 3))
+"""Up to so many buses, solves from which the model learns which limits matter."""
 
 
 class SampleOpf:
@@ -74,7 +74,7 @@ class SampleOpf:
 
     def settle(self) -> None:
         """Solve the grid as it is and near it; from then on no solve leaves a trace."""
-        count = PROBES_LARGE if len(self.grid.buses) > LARGE else PROBES
+        count = next(count for most, count in PROBES if len(self.grid.buses) <= most)
         for given in probes(self.grid, count):
             found = self._polar(given, self._start)
             if found.status == "optimal" and self._start is None:
