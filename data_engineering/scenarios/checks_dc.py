@@ -46,6 +46,8 @@ def _note(view: View, table: str, name: str, missing: Flags, needed: Flags) -> N
     log = view.sample(table) if log is None else log
     solved = _mostly_solved(view)[:, None]
     wrong = np.where(solved, missing, ~missing & needed)
+    if not wrong.any():
+        return
     if table == "runtime_data":
         wrong, missing = wrong[:, 0], missing[:, 0]
     log.wrong(

@@ -92,10 +92,12 @@ def check_connection(view: View) -> None:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    states, which = np.unique(view.branch_on, axis=0, return_inverse=True)
+    packed = np.packbits(view.branch_on, axis=1)
+    codes = packed.view(f"V{packed.shape[1]}")[:, 0]
+    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
     n = view.buses
     parts = []
-    for on in states:
+    for on in view.branch_on[first]:
         ends = (view.from_bus[on], view.to_bus[on])
         joined = coo_matrix((np.ones(int(on.sum())), ends), shape=(n, n))
         parts.append(connected_components(joined, directed=False)[0])
