@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from data_engineering.model.grid import Grid
 from data_engineering.model.samples import Kernel
-from data_engineering.orchestration import scenario_parts
-from data_engineering.orchestration.scenario_plan import Run, open_run
+from data_engineering.orchestration import scenario_parts, scenario_plan
+from data_engineering.orchestration.scenario_plan import Plan, Run, open_run
+from data_engineering.scenarios.case import prepare
 from data_engineering.scenarios.config import Config, config_from
 from data_engineering.storage.objects import open_store
 
@@ -57,6 +59,20 @@ def kernel_of(digest: str, settings: str) -> Kernel:
 
 
 _opened: dict[str, Run] = {}
+
+
+@cache
+def _factor_of(case: str, load: str) -> float:
+    return scenario_plan.largest_factor_of(_opened[case])
+
+
+def search_factor_here(plan: Plan, grid: Grid) -> float:
+    """Does the work of `scenario_plan.search_factor` in this process, once for each demand."""
+    case = prepare(grid)
+    config = config_from(plan.config, "the plan")
+    _opened[case.digest] = Run(None, plan, config, case, None)  # type: ignore[arg-type]
+    settings = {**plan.config["load"], "iterations": plan.config["settings"]["max_iter"]}
+    return _factor_of(case.digest, json.dumps(settings))
 
 
 class WorkersHere:

@@ -87,7 +87,7 @@ def _solve(store: ObjectStore, worker: Workers, plan: Plan) -> tuple[list[PartFa
     seconds: list[float] = []
     for number in range(plan.parts):
         began = time.monotonic()
-        _done(worker, {"part": number})
+        worker.carry_out({"part": number})
         seconds.append(time.monotonic() - began)
         facts = part_facts(store, number)
         assert facts is not None
@@ -108,16 +108,8 @@ def _write(
     samples = sum(span.last - span.first for span in where)
     task = {"partition": 0, "spans": [list(asdict(span).values()) for span in where]}
     began = time.monotonic()
-    memory = _done(worker, task)
+    memory = float(worker.carry_out(task)["memory_mb"])
     seconds = time.monotonic() - began
     files = partition_files(store, plan, 0)
     assert files is not None
     return seconds / samples, sum(facts["bytes"] for facts in files.values()) / samples, memory
-
-
-def _done(worker: Workers, task: dict[str, Any]) -> float:
-    worker.give(task)
-    while True:
-        event = worker.next(3600.0)
-        if event is not None and "done" in event:
-            return float(event["memory_mb"])

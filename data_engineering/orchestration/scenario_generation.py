@@ -143,9 +143,7 @@ def _solve(
         logs = Path(folder) if plan.config["settings"]["enable_solver_logs"] else None
         with Workers(where, 1, logs) as worker:
             for number in parts:
-                worker.give({"part": number})
-                while worker.busy:
-                    worker.next(60.0)
+                worker.carry_out({"part": number})
         for path in sorted(Path(folder).iterdir()):
             store.write_bytes(f"solver_log/chunk-{chunk:04d}-{path.name}", path.read_bytes())
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Any
 
 from data_engineering.model.errors import BadInput, ObjectStoreRefused
 from data_engineering.model.grid import Grid
+from data_engineering.orchestration.scenario_workers import Workers
 from data_engineering.scenarios.case import ScenarioCase, prepare
 from data_engineering.scenarios.config import Config, config_from
 from data_engineering.scenarios.contract import PARTITION
 from data_engineering.scenarios.sampler import Sampler, sampler_of
-from data_engineering.storage.objects import ObjectStore
+from data_engineering.storage.objects import ObjectStore, open_store
 from data_engineering.transformation.grid_document import grid_from_document, grid_to_document
 
 WORK = ".work"
@@ -140,17 +142,16 @@ def plan_run(
     case = prepare(grid)
     chosen = config.settings.seed if seed is None else seed
     chosen = secrets.randbelow(SEEDS) if chosen is None else chosen
-    if factor is None and config.load.generator == "agg_load_profile":
-        say("searching the largest demand that can be served")
-        factor = _largest_factor(config, case)
-    sampler = sampler_of(case, config, chosen, factor, first)
+    searched = factor is None and config.load.generator == "agg_load_profile"
+    known = config.load.start_scaling_factor if searched else factor
+    sampler = sampler_of(case, config, chosen, known, first)
     samples = sampler.expected_samples()
-    return Plan(
+    plan = Plan(
         config=config.model_dump(mode="json"),
         determining=config.determining(),
         digest=config.digest,
         seed=chosen,
-        factor=factor,
+        factor=known,
         case_digest=case.digest,
         first=first,
         count=sampler.count,
@@ -160,6 +161,10 @@ def plan_run(
         versions=versions(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if not searched:
+        return plan
+    say("searching the largest demand that can be served")
+    return replace(plan, factor=search_factor(plan, grid))
 
 
 def versions() -> dict[str, str]:
@@ -167,12 +172,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def _largest_factor(config: Config, case: ScenarioCase) -> float:
+def search_factor(plan: Plan, grid: Grid) -> float:
+    """Search the upper factor in a process of its own.
+
+    The solver swallows signals while it works and takes them for the end of its iterations: here
+    it would miss an interrupt and find a factor that is too small.
+    """
+    with tempfile.TemporaryDirectory(prefix="lascopf-plan-") as folder:
+        url = Path(folder).as_uri()
+        write_plan(open_store(url), plan, grid)
+        with Workers({"url": url, "access": {}}, 1) as worker:
+            return float(worker.carry_out({"factor": True})["factor"])
+
+
+def largest_factor_of(run: Run) -> float:
+    """The upper factor of a run's demand, by solving.
+
+    Raises:
+        BadInput: the case cannot be solved even at the start factor.
+    """
     from data_engineering.scenarios.loads import largest_factor
     from data_engineering.solvers.sample_kernels import feasible_at
 
+    config = run.config
     solvable = feasible_at(
-        case.grid,
+        run.case.grid,
         change_reactive_power=config.load.change_reactive_power,
         formulation=config.settings.opf_formulation,
         max_iterations=config.settings.max_iter,

@@ -45,7 +45,7 @@ def main() -> None:
 
 def _work(settings: dict[str, Any], answer: Callable[..., None]) -> None:
     from data_engineering.orchestration import scenario_parts
-    from data_engineering.orchestration.scenario_plan import open_run
+    from data_engineering.orchestration.scenario_plan import largest_factor_of, open_run
     from data_engineering.storage.objects import open_store
 
     store = open_store(settings.pop("url"), **settings.pop("access"))
@@ -54,8 +54,10 @@ def _work(settings: dict[str, Any], answer: Callable[..., None]) -> None:
     with open_run(store) as run:
         answer(ready=True)
         for line in sys.stdin:
-            task = json.loads(line)
-            if "part" in task:
+            task, found = json.loads(line), {}
+            if "factor" in task:
+                found = {"factor": largest_factor_of(run)}
+            elif "part" in task:
                 kernel = kernel or scenario_parts.build_kernel(run, Path(log) if log else None)
                 scenario_parts.solve_part(
                     run, task["part"], kernel, lambda *counts: answer(counts=counts)
@@ -64,7 +66,7 @@ def _work(settings: dict[str, Any], answer: Callable[..., None]) -> None:
                 where = [scenario_parts.Span(*span) for span in task["spans"]]
                 scenario_parts.write_partition(run, task["partition"], where)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            answer(done=task, memory_mb=memory / 1024.0)
+            answer(done=task, memory_mb=memory / 1024.0, **found)
 
 
 def _told(error: Exception) -> dict[str, Any]:

@@ -24,6 +24,7 @@ Task = Mapping[str, Any]
 Event = Mapping[str, Any]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_PATIENCE_SECONDS = 60.0
 _COMMAND = (sys.executable, "-m", "data_engineering.orchestration.scenario_worker")
 
 
@@ -96,6 +97,14 @@ class Workers:
         if "done" in event:
             self._idle.append(number)
         return event
+
+    def carry_out(self, task: Task) -> Event:
+        """Give a task while nothing else is done, and wait for its end."""
+        self.give(task)
+        while True:
+            event = self.next(_PATIENCE_SECONDS)
+            if event is not None and "done" in event:
+                return event
 
     def _start(self, number: int) -> None:
         settings = {**self.store, "log": None}

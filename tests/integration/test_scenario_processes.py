@@ -159,6 +159,21 @@ def test_a_signal_ends_everything_with_one_line_and_the_run_goes_on_later(
     assert contents(config.folder) == whole
 
 
+def test_an_interrupt_while_the_greatest_demand_is_searched_leaves_nothing(tmp_path: Path) -> None:
+    """Ipopt takes signals for itself, so this must not happen in the process that gets them."""
+    config = config_of(tmp_path / "out")
+    process = start(config)
+    assert process.stderr is not None
+    while "searching" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    code, _, err = said(process)
+    assert code == 130
+    assert err.splitlines()[-1] == "interrupted"
+    assert not workers(config)
+    assert not config.folder.parent.exists()
+
+
 def test_a_killed_worker_is_told_and_nothing_hangs(
     tmp_path: Path, whole: dict[str, object]
 ) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scenario_folders import WorkersHere
+from scenario_folders import WorkersHere, search_factor_here
 
-from data_engineering.orchestration import scenario_runs
+from data_engineering.orchestration import scenario_plan, scenario_runs
 from data_engineering.scenarios import load_tables
 from data_engineering.scenarios.config import Config, read_config
 
@@ -17,6 +17,7 @@ from data_engineering.scenarios.config import Config, read_config
 @pytest.fixture(autouse=True)
 def _here(monkeypatch, tmp_path):
     monkeypatch.setattr(scenario_runs, "Workers", WorkersHere)
+    monkeypatch.setattr(scenario_plan, "search_factor", search_factor_here)
     monkeypatch.setattr(load_tables, "MOST_BUSES", 0)
     monkeypatch.chdir(tmp_path)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from scenario_folders import WorkersHere, contents, small_config
+from scenario_folders import WorkersHere, contents, search_factor_here, small_config
 
 from data_engineering.model.errors import BadInput, DiskFull, NotSolved
-from data_engineering.orchestration import scenario_runs
+from data_engineering.orchestration import scenario_plan, scenario_runs
 from data_engineering.orchestration.scenario_runs import Asked, generate
 from data_engineering.scenarios import load_tables
 from data_engineering.storage.objects import ObjectStore
@@ -30,6 +30,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """No processes, and no pages with a library for charts in each."""
     patch.setattr(scenario_runs, "Workers", WorkersHere)
+    patch.setattr(scenario_plan, "search_factor", search_factor_here)
     patch.setattr(load_tables, "MOST_BUSES", 0)
 
 
