@@ -33,9 +33,9 @@ FEATURES = {
     "Qg": ("Reactive generation", "p.u."),
     "Vm": ("Voltage magnitude", "p.u."),
     "Va": ("Voltage angle", "degrees"),
-    "PQ": ("PQ bus", "share of samples"),
-    "PV": ("PV bus", "share of samples"),
-    "REF": ("Reference bus", "share of samples"),
+    "PQ": ("Samples in which the type is PQ", "share of samples"),
+    "PV": ("Samples in which the type is PV", "share of samples"),
+    "REF": ("Samples in which the type is REF", "share of samples"),
     "Va_dc": ("Voltage angle of the DC solution", "degrees"),
     "Pg_dc": ("Active generation of the DC solution", "p.u."),
 }
@@ -136,7 +136,9 @@ def _buses_with(name: str, part: Slice) -> Ints:
     has = np.ones(bus["bus"].shape[1], dtype=np.bool_)
     if name in ("Pd", "Qd"):
         has = ((bus["Pd"] != 0) | (bus["Qd"] != 0)).any(axis=0)
-    elif name in POWERS:
+    elif name in ("Pg", "Pg_dc"):
+        has = (bus["Pg"] != 0).any(axis=0)
+    elif name == "Qg":
         has = ((bus["PV"] != 0) | (bus["REF"] != 0)).any(axis=0)
     found = np.flatnonzero(has) if has.any() else np.arange(len(has))
     return np.asarray(found[_drawn(len(found), BUSES)])

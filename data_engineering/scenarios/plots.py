@@ -161,6 +161,7 @@ def _chart(feature: str, shapes: tuple[Shape, ...]) -> Chart:
         "title": {"text": "bus"},
         "range": [-0.7, len(shapes) - 0.3],
         "showgrid": False,
+        "zeroline": False,
     }
     if feature in FLAGS:
         bars = {
