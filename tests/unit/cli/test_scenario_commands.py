@@ -128,6 +128,7 @@ def test_generate_validate_and_change(lascopf):
     assert checked.document["passed"] is False
 
 
+@pytest.mark.slow
 def test_statistics_and_plots_are_where_they_are_said_to_be(lascopf):
     lascopf("scenarios", "generate", configuration())
     for command in ("stats", "plots"):
