@@ -70,7 +70,7 @@ class Progress:
         parts = [f"{self.done:,} of {self.samples:,} samples"]
         if self.failed:
             parts.append(f"{self.failed:,} failed")
-        parts.append(f"{self.partitions:,} partitions")
+        parts.append(f"{self.partitions:,} partition" + "s" * (self.partitions != 1))
         if self.rate > 0.0:
             left = max(self.samples - self.done, 0) / self.rate
             parts += [f"{self.rate:,.1f}/s", f"{duration(left)} left"]
