@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle benchmark lint format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
 
+# The programs that read scenario datasets, far from the platform's environment; torch makes it large.
+.venv-gridfm/.ready: tests/gridfm/pyproject.toml tests/gridfm/uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-gridfm $(UV) sync --locked --quiet --project tests/gridfm --python $(PYTHON)
+	@touch $@
+
+test-gridfm: $(READY) .venv-gridfm/.ready ## gridfm-datakit and gridfm-graphkit read our datasets
+	.venv-gridfm/bin/pytest -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
+
 BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario
 benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)
 	set -e; for name in $(BENCHMARKS); do .venv-oracle/bin/python tests/benchmarks/$${name}_benchmark.py; done
@@ -74,6 +82,7 @@ lint: $(READY) $(UV) ## ruff, mypy, import-linter, lock check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(UV) lock --check --quiet
+	$(UV) lock --check --quiet --project tests/gridfm
 
 format: $(READY) ## put the code into ruff's form
 	$(BIN)/ruff format .
@@ -82,7 +91,7 @@ format: $(READY) ## put the code into ruff's form
 check: lint test ## everything that CI checks
 
 clean: ## remove the environment and caches
-	rm -rf .venv .venv-uv .venv-oracle .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-uv .venv-oracle .venv-gridfm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 clean-state: ## forget everything that the platform stored on this machine
 	@test ! -x $(BIN)/lascopf || $(BIN)/lascopf down
