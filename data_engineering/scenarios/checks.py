@@ -160,28 +160,34 @@ def check_dataset(
     layout = check_layout(folder, numbers, log)
     chosen = chosen_partitions(layout.numbers, n_partitions)
     reference = _reference(folder, layout)
-    if reference is None:
-        for number in chosen:
-            with _readable(number, log):
-                sample_rows(folder, number, layout, log)
-    elif not reference.usable:
+    if reference is not None and not reference.usable:
         log.one("indices", "elements at other buses", "buses from 0, in order", table="bus_data")
     else:
         work = partial(check_partition, folder, layout, rules, reference)
-        for done, (counts, found) in enumerate(_each(work, chosen, processes), start=1):
-            log.join(counts, found)
-            if progress is not None:
-                progress(done, len(chosen))
+        _check_values(work, chosen, processes, log, progress)
     return Findings(
-        folder=folder,
-        mode=rules.mode,
-        scenarios=layout.scenarios,
+        folder,
+        rules.mode,
+        layout.scenarios,
         partitions=tuple(chosen),
         of=len(numbers),
         checks=_applied(rules, layout),
         counts=log.counts,
         found=tuple(log.found),
     )
+
+
+def _check_values(
+    work: Callable[[int], tuple[dict[str, int], list[Finding]]],
+    chosen: list[int],
+    processes: int,
+    log: Log,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    for done, (counts, found) in enumerate(_each(work, chosen, processes), start=1):
+        log.join(counts, found)
+        if progress is not None:
+            progress(done, len(chosen))
 
 
 def _applied(rules: Rules, layout: Layout) -> tuple[str, ...]:
@@ -217,13 +223,16 @@ def _each(
 
 
 def check_partition(
-    folder: Path, layout: Layout, rules: Rules, reference: Reference, number: int
+    folder: Path, layout: Layout, rules: Rules, reference: Reference | None, number: int
 ) -> tuple[dict[str, int], list[Finding]]:
-    """Check the values of one partition; counts and first findings."""
+    """Check the values of one partition; counts and first findings.
+
+    Without a reference no partition has the rows that it should have, which is found again here.
+    """
     log = Log()
     with _readable(number, log), np.errstate(all="ignore"):
         rows = sample_rows(folder, number, layout, log)
-        if rows is not None:
+        if rows is not None and reference is not None:
             _check_samples(folder, number, rows, rules, reference, log)
     return log.counts, log.found
 

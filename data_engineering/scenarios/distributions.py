@@ -21,6 +21,7 @@ from data_engineering.scenarios.slices import (
     column,
     dataset_partitions,
     has_dc,
+    readable,
     slices,
 )
 
@@ -99,35 +100,53 @@ def read_distributions(
         progress: called with the number of partitions done and to do.
 
     Raises:
-        BadInput: the folder holds no dataset.
+        BadInput: the folder holds no dataset, or its tables do not fit together.
+        SourceFileBroken: a file cannot be read.
     """
     numbers = dataset_partitions(folder)
     chosen = chosen_partitions(numbers, n_partitions)
-    sizes = [len(np.unique(column(folder, "bus_data", number, "scenario"))) for number in chosen]
-    drawn, ends = _drawn(sum(sizes), SAMPLES), np.cumsum([0, *sizes])
     dc = has_dc(folder, numbers)
     names = [name for name in FEATURES if dc or name not in DC_FEATURES]
-    parts: dict[str, list[Floats]] = {name: [] for name in names}
-    buses: dict[str, Ints] = {}
-    all_buses = 0
-    for done, number in enumerate(chosen, start=1):
-        rows = alike_rows(folder, number, ("bus_data",))
-        first = int(ends[done - 1])
-        for part in slices(folder, number, rows, {"bus_data": ["scenario", "bus", *names]}):
-            if not buses:
-                all_buses = part.bus["bus"].shape[1]
-                buses = {name: _buses_with(name, part) for name in names}
-            inside = drawn[(drawn >= first) & (drawn < first + len(part))] - first
-            for name in names:
-                parts[name].append(part.bus[name][inside][:, buses[name]].astype(np.float64))
-            first += len(part)
-        if progress is not None:
-            progress(done, len(chosen))
-    shapes = {}
-    for name in names:
-        values = np.concatenate(parts[name]) / (sn_mva if name in POWERS else 1.0)
-        shapes[name] = tuple(shape(int(bus), values[:, k]) for k, bus in enumerate(buses[name]))
-    return Distributions(len(drawn), sum(sizes), all_buses, shapes)
+    with readable(folder):
+        sizes = [len(np.unique(column(folder, "bus_data", k, "scenario"))) for k in chosen]
+        values = _Values(names, sum(sizes))
+        for done, number in enumerate(chosen, start=1):
+            wanted = {"bus_data": ["scenario", "bus", *names]}
+            for part in slices(folder, number, alike_rows(folder, number, wanted), wanted):
+                values.add(part)
+            if progress is not None:
+                progress(done, len(chosen))
+    return Distributions(len(values.drawn), sum(sizes), values.all_buses, values.shapes(sn_mva))
+
+
+class _Values:
+    """Collects the values of drawn samples and buses, slice by slice."""
+
+    def __init__(self, names: list[str], samples: int) -> None:
+        self.drawn, self.all_buses = _drawn(samples, SAMPLES), 0
+        self._parts: dict[str, list[Floats]] = {name: [] for name in names}
+        self._buses: dict[str, Ints] = {}
+        self._first = 0
+
+    def add(self, part: Slice) -> None:
+        """Take what is drawn of the samples that follow those so far."""
+        if not self._buses:
+            self.all_buses = part.bus["bus"].shape[1]
+            self._buses = {name: _buses_with(name, part) for name in self._parts}
+        inside = self.drawn - self._first
+        inside = inside[(inside >= 0) & (inside < len(part))]
+        for name, parts in self._parts.items():
+            parts.append(part.bus[name][inside][:, self._buses[name]].astype(np.float64))
+        self._first += len(part)
+
+    def shapes(self, base_mva: float) -> dict[str, tuple[Shape, ...]]:
+        """The shape of each feature at each of its buses, powers in per unit."""
+        found = {}
+        for name, parts in self._parts.items():
+            values = np.concatenate(parts) / (base_mva if name in POWERS else 1.0)
+            buses = enumerate(self._buses[name])
+            found[name] = tuple(shape(int(bus), values[:, k]) for k, bus in buses)
+        return found
 
 
 def _buses_with(name: str, part: Slice) -> Ints:

@@ -53,7 +53,8 @@ def write_plots(
         The files.
 
     Raises:
-        BadInput: the folder holds no dataset.
+        BadInput: the folder holds no dataset, or its tables do not fit together.
+        SourceFileBroken: a file cannot be read.
     """
     found = read_distributions(folder, n_partitions=n_partitions, sn_mva=sn_mva, progress=progress)
     output_dir.mkdir(parents=True, exist_ok=True)

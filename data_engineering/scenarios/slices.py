@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_engineering.model.errors import BadInput
+from data_engineering.model.errors import BadInput, SourceFileBroken
 from data_engineering.model.grid import Floats, Ints
 
 SLICE_BYTES = 32 * 2**20
@@ -199,20 +200,45 @@ def _slice(taken: Mapping[str, Columns], rows: Mapping[str, Ints]) -> Slice:
     )
 
 
-def alike_rows(folder: Path, number: int, tables: tuple[str, ...]) -> dict[str, Ints]:
-    """Rows of each sample of a partition whose samples all have the same ones.
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Raise what cannot be read as an error that tells so.
 
     Raises:
-        BadInput: the rows of a table do not divide into the partition's samples.
+        SourceFileBroken: a file is not Parquet, or not whole.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        fact = " ".join(str(error).split())
+        raise SourceFileBroken(folder, fact, "check the dataset, and make it again") from None
+
+
+def alike_rows(folder: Path, number: int, columns: Mapping[str, list[str]]) -> dict[str, Ints]:
+    """Rows of each sample of a partition whose samples all have the same ones.
+
+    Args:
+        folder: the raw folder of the dataset.
+        number: of the partition.
+        columns: table to the columns that it must have.
+
+    Raises:
+        BadInput: a table lacks a column, or its rows do not divide into the partition's samples.
     """
     import pyarrow.parquet as pq
 
     samples = len(np.unique(column(folder, "bus_data", number, "scenario")))
     found = {}
-    for table in tables:
-        files = partition_files(folder, table, number)
-        total = sum(pq.read_metadata(path).num_rows for path in files)
-        if samples == 0 or total % samples:
+    for table, names in columns.items():
+        footers = [pq.read_metadata(path) for path in partition_files(folder, table, number)]
+        total = sum(footer.num_rows for footer in footers)
+        for name in names:
+            if any(name not in footer.schema.names for footer in footers):
+                given, remedy = f"no column {name}", "check the dataset first"
+                raise BadInput(f"{table} of partition {number}", given, remedy)
+        if samples == 0 or total == 0 or total % samples:
             raise BadInput(
                 f"{table} of partition {number}",
                 f"{total} rows",

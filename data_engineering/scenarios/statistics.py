@@ -24,6 +24,7 @@ from data_engineering.scenarios.slices import (
     chosen_partitions,
     dataset_partitions,
     has_dc,
+    readable,
     slices,
     summed,
 )
@@ -77,6 +78,7 @@ def write_statistics(
 
     Raises:
         BadInput: the folder holds no dataset, or its tables do not fit together.
+        SourceFileBroken: a file cannot be read.
     """
     from data_engineering.scenarios.statistics_plots import write_page, write_picture
 
@@ -87,12 +89,8 @@ def write_statistics(
     found, loadings = [], np.zeros(LOADING_BINS, dtype=np.int64)
     counts = Counts(has_dc(folder, numbers))
     for done, number in enumerate(chosen, start=1):
-        parts = []
-        for part in read_slices(folder, number):
-            parts.append(sample_metrics(part, sn_mva))
-            loadings += _loading_counts(branch_loadings(part))
-            counts.add(part, sn_mva)
-        found.append(_joined(parts))
+        with readable(folder):
+            found.append(_of_partition(folder, number, sn_mva, counts, loadings))
         _write_partition(folder, number, found[-1])
         if progress is not None:
             progress(done, len(chosen))
@@ -106,6 +104,18 @@ def write_statistics(
     return statistics
 
 
+def _of_partition(
+    folder: Path, number: int, base_mva: float, counts: Counts, loadings: Ints
+) -> Metrics:
+    """The metrics of a partition; what it adds to coverage and loadings is added there."""
+    parts = []
+    for part in read_slices(folder, number):
+        parts.append(sample_metrics(part, base_mva))
+        loadings += _loading_counts(branch_loadings(part))
+        counts.add(part, base_mva)
+    return _joined(parts)
+
+
 def _files(folder: Path) -> tuple[Path, ...]:
     names = ("stats.parquet", "stats_plot.png", "stats_plot.html", "coverage.parquet")
     return tuple(folder / name for name in (*names, "coverage.json"))
@@ -113,7 +123,6 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 def read_slices(folder: Path, number: int) -> Any:
     """Slices of a partition with the columns that statistics need."""
-    rows = alike_rows(folder, number, TABLES)
     dc = has_dc(folder, [number])
     wanted = {
         table: [
@@ -123,7 +132,7 @@ def read_slices(folder: Path, number: int) -> Any:
         ]
         for table in TABLES
     }
-    return slices(folder, number, rows, wanted)
+    return slices(folder, number, alike_rows(folder, number, wanted), wanted)
 
 
 def branch_loadings(part: Slice) -> Floats:

@@ -279,16 +279,12 @@ def _range(low: float, high: float) -> str:
     return f"{low:.0f}" if low >= high else f"{low:.0f} to {high:.0f}"
 
 
-def coverage_section(coverage: Coverage) -> Section:
-    """The coverage of the features as bars and as a table."""
-    shown = [feature for feature in coverage.features if feature.elements]
-    names = [_feature_name(feature) for feature in shown]
-    means = [feature.mean for feature in shown]
+def _coverage_chart(shown: list[FeatureCoverage]) -> Chart:
     trace = {
         "type": "bar",
         "orientation": "h",
-        "y": names,
-        "x": means,
+        "y": [_feature_name(feature) for feature in shown],
+        "x": [feature.mean for feature in shown],
         "marker": {"color": BLUE},
         "error_x": {
             "type": "data",
@@ -302,7 +298,7 @@ def coverage_section(coverage: Coverage) -> Section:
         "%{customdata[1]:.3f}<br>all elements together %{customdata[2]:.3f}<br>"
         "%{customdata[3]:,} elements, %{customdata[4]} bins<extra></extra>",
     }
-    bars = chart(
+    return chart(
         "Normalised Shannon entropy of each feature",
         "Bars: mean over the elements; lines: from the least to the greatest element.",
         [trace],
@@ -310,6 +306,12 @@ def coverage_section(coverage: Coverage) -> Section:
         xaxis={"title": {"text": "entropy, 0 constant to 1 evenly spread"}, "range": [0, 1]},
         yaxis={"autorange": "reversed"},
     )
+
+
+def coverage_section(coverage: Coverage) -> Section:
+    """The coverage of the features as bars and as a table."""
+    shown = [feature for feature in coverage.features if feature.elements]
+    bars = _coverage_chart(shown)
     headings = ("Feature", "Scale", "Bins", "Elements", "Mean", "Least", "Greatest", "Together")
     return Section(
         "Coverage",

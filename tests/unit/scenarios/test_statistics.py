@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from planted_faults import BUS, GEN, TIMES, add, edit, everywhere
+from planted_faults import BUS, GEN, TIMES, add, edit, everywhere, without
 from scenario_datasets import configuration, write_dataset
 
-from data_engineering.model.errors import BadInput
+from data_engineering.model.errors import BadInput, SourceFileBroken
 from data_engineering.scenarios.coverage import (
     Counts,
     Coverage,
@@ -145,6 +145,21 @@ def test_rows_that_cannot_be_shared_are_told(tmp_path: Path) -> None:
     write_dataset(tmp_path, configuration(scenarios=2))
     edit(tmp_path, GEN, lambda c: [c.__setitem__(name, c[name][1:]) for name in list(c)])
     with pytest.raises(BadInput, match="gen_data of partition 0: '39 rows' is not usable"):
+        write_statistics(tmp_path)
+
+
+def test_a_column_that_is_missing_is_told(tmp_path: Path) -> None:
+    write_dataset(tmp_path, configuration(scenarios=1))
+    edit(tmp_path, GEN, without("in_service"))
+    with pytest.raises(BadInput, match="gen_data of partition 0: 'no column in_service'"):
+        write_statistics(tmp_path)
+
+
+def test_a_file_that_is_not_whole_is_told(tmp_path: Path) -> None:
+    write_dataset(tmp_path, configuration(scenarios=1))
+    (path,) = tmp_path.glob("branch_data.parquet/*/*")
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(SourceFileBroken, match=r"is broken: .*; check the dataset"):
         write_statistics(tmp_path)
 
 
