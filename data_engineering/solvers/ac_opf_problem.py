@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class Attempt(NamedTuple):
     iterations: int
 
 
+First = Literal["brief", "bold"]
+
+
 class Effort(NamedTuple):
     """Limits of each run of Ipopt.
 
@@ -47,11 +50,13 @@ class Effort(NamedTuple):
         iterations: some runs have a lower limit of their own.
         patience: iterations of a first run from the middle, after which it is asked whether there
             is a solution at all; None: no such run.
+        first: the settings of that run.
     """
 
     seconds: float
     iterations: int
     patience: int | None = None
+    first: First = "brief"
 
 
 class Problem:
@@ -75,7 +80,7 @@ class Problem:
         self._functions = functions(self.layout)
         x, p, g = (self._functions.problem[name] for name in "xpg")
         self._rows_at = casadi.Function("rows", [x, p], [g])
-        self._effort = effort
+        self.effort = effort
         self._solvers: dict[str, Any] = {}
 
     def values(self, given: Numbers, x: Floats) -> Floats:
@@ -86,27 +91,27 @@ class Problem:
         """From the start, then from the middle, then by way of the nearest point.
 
         What was not solved is infeasible if the nearest point still misses injections. Where it
-        misses none, two more runs follow, or three after an impatient one.
+        misses none, two more runs follow, or three after a short one.
         """
         began, spent = time.perf_counter(), 0
-        first_variant = "cold" if self._effort.patience is None else "impatient"
+        first_variant = "cold" if self.effort.patience is None else self.effort.first
         for variant in ["warm", first_variant] if start is not None else [first_variant]:
             found = self._run(variant, given, start if variant == "warm" else None)
             spent += found.iterations
             if found.solved:
                 return Attempt(found, "optimal", 0.0, spent)
             log.info("AC-OPF, %s start: %s", variant, found.message)
-            if time.perf_counter() - began > self._effort.seconds:
+            if time.perf_counter() - began > self.effort.seconds:
                 return Attempt(found, "not_converged", 0.0, spent)
         nearest = nearest_point(self._solver("elastic"), self.layout, self._mine(given))
         spent += nearest.iterations
         if nearest.known and nearest.missing > MISSING_PU:
             return Attempt(found, "infeasible", nearest.missing, spent)
         by_way = [("monotone", given), ("monotone", given._replace(x0=nearest.x))]
-        if first_variant == "impatient":
+        if first_variant != "cold":
             by_way.insert(0, ("cold", given))
         for variant, first in by_way:
-            if time.perf_counter() - began > self._effort.seconds:
+            if time.perf_counter() - began > self.effort.seconds:
                 break
             found = self._run(variant, first, None)
             spent += found.iterations
@@ -126,8 +131,8 @@ class Problem:
         return found._replace(lam_g=multipliers)
 
     def _limits(self, variant: str) -> tuple[float, int]:
-        seconds, iterations, patience = self._effort
-        if variant == "impatient" and patience is not None:
+        seconds, iterations, patience, _ = self.effort
+        if variant in ("brief", "bold") and patience is not None:
             iterations = min(iterations, patience)
         return seconds, iterations
 
