@@ -66,7 +66,7 @@ def _factor_of(case: str, load: str) -> float:
     return scenario_plan.largest_factor_of(_opened[case])
 
 
-def search_factor_here(plan: Plan, grid: Grid) -> float:
+def search_factor_here(plan: Plan, grid: Grid, say: object) -> float:
     """Does the work of `scenario_plan.search_factor` in this process, once for each demand."""
     case = prepare(grid)
     config = config_from(plan.config, "the plan")

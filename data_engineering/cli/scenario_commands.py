@@ -80,15 +80,10 @@ def validate(
     if mode not in (None, "pf", "opf"):
         raise BadInput("--mode", mode, "give pf or opf")
     raw, output = dataset_folder(folder), Output(as_json=json)
+    how: dict[str, Any] = {"mode": mode, "n_partitions": n_partitions, "sn_mva": sn_mva}
     with output.working(f"checking {raw}"):
-        findings = check_dataset(
-            raw,
-            mode=mode,
-            n_partitions=n_partitions,
-            sn_mva=sn_mva,
-            processes=processes or len(os.sched_getaffinity(0)),
-            progress=_partitions(output),
-        )
+        count = processes or len(os.sched_getaffinity(0))
+        findings = check_dataset(raw, processes=count, progress=_partitions(output), **how)
     facts = {
         "folder": str(raw),
         "passed": findings.passed,
@@ -104,8 +99,11 @@ def validate(
         raise typer.Exit(0 if findings.passed else ChecksFailed.exit_code)
     for finding in findings.found[:_SHOWN]:
         output.note(str(finding))
-    counts = [f"{name} ({count} times)" for name, count in findings.counts.items()]
-    raise ChecksFailed(f"dataset {raw}", counts, "see the first findings above, or --json")
+    raise ChecksFailed(f"dataset {raw}", _counted(findings.counts), "see above, or use --json")
+
+
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    return [f"{name} ({count} times)" for name, count in counts.items()]
 
 
 def stats(

@@ -45,7 +45,6 @@ def estimate(config: Config, asked: Asked, say: Say = lambda _: None) -> dict[st
         BadInput: the case cannot be used.
         NotSolved: no probe has a solution.
     """
-    say(f"reading {config.network.name}")
     grid = read_grid(config)
     plan = plan_run(config, grid, seed=asked.seed_of(config), say=say)
     probe = replace(plan, count=min(plan.count, _MOST_PARTS), per_part=1)
@@ -57,14 +56,13 @@ def estimate(config: Config, asked: Asked, say: Say = lambda _: None) -> dict[st
             parts, per_sample = _solve(store, worker, probe)
             check_solved(probe, parts)
             writing, byte_count, memory = _write(store, worker, probe, parts)
-    processes = asked.processes_of(config)
     solved, probed = sum(part.solved for part in parts), sum(part.samples for part in parts)
+    processes = asked.processes_of(config)
     seconds = plan.samples * (per_sample + writing) / processes
-    exact = config.topology_perturbation.type != "random"
     return {
         "folder": str(config.folder.expanduser().absolute()),
         "samples": plan.samples,
-        "samples_are": "exact" if exact else "at most",
+        "samples_are": _exactness(config),
         "load_scenarios": plan.count,
         "processes": processes,
         "seconds": seconds,
@@ -76,6 +74,10 @@ def estimate(config: Config, asked: Asked, say: Say = lambda _: None) -> dict[st
         "seconds_per_sample": per_sample + writing,
         "upper_factor": plan.factor,
     }
+
+
+def _exactness(config: Config) -> str:
+    return "at most" if config.topology_perturbation.type == "random" else "exact"
 
 
 def _solve(store: ObjectStore, worker: Workers, plan: Plan) -> tuple[list[PartFacts], float]:

@@ -115,20 +115,6 @@ def _manifest(
     failed = sum(part.samples for part in parts) - solved
     failures = Counter(before.get("failures", {})) + Counter(failures_of(parts))
     scenarios = plan.solved_before + solved
-    this = {
-        "first_load_scenario": plan.first,
-        "load_scenarios": plan.count,
-        "seed": plan.seed,
-        "upper_factor": plan.factor,
-        "scenarios": solved,
-        "failed": failed,
-        "config": plan.config,
-        "config_digest": plan.digest,
-        "determining": plan.determining,
-        "versions": plan.versions,
-        "started_at": plan.started_at,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
     return {
         "format": FORMAT,
         "name": run.config.network.name,
@@ -148,8 +134,25 @@ def _manifest(
         "partitions": partitions(scenarios),
         "failed": before.get("failed", 0) + failed,
         "failures": dict(sorted(failures.items())),
-        "runs": [*before.get("runs", []), this],
+        "runs": [*before.get("runs", []), _this_run(plan, solved, failed)],
         "files": {name: facts for name, facts in files.items() if _reproducible(name)},
+    }
+
+
+def _this_run(plan: Plan, solved: int, failed: int) -> dict[str, Any]:
+    return {
+        "first_load_scenario": plan.first,
+        "load_scenarios": plan.count,
+        "seed": plan.seed,
+        "upper_factor": plan.factor,
+        "scenarios": solved,
+        "failed": failed,
+        "config": plan.config,
+        "config_digest": plan.digest,
+        "determining": plan.determining,
+        "versions": plan.versions,
+        "started_at": plan.started_at,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -101,6 +101,18 @@ class Run:
     sampler: Sampler
 
 
+@dataclass(frozen=True)
+class Before:
+    """What a finished dataset has that a run adds to: load scenarios, samples, upper factor."""
+
+    load_scenarios: int = 0
+    samples: int = 0
+    factor: float | None = None
+
+
+NOTHING = Before()
+
+
 def read_grid(config: Config) -> Grid:
     """The grid that a configuration names.
 
@@ -120,51 +132,49 @@ def plan_run(
     grid: Grid,
     *,
     seed: int | None = None,
-    first: int = 0,
-    solved_before: int = 0,
-    factor: float | None = None,
+    before: Before = NOTHING,
     say: Say = lambda _: None,
 ) -> Plan:
     """Decide what a run makes.
 
     Args:
-        config: its configuration.
+        config: of the run; its seed is not looked at.
         grid: as `read_grid` gives it.
-        seed: in the place of the configuration's; if neither says one, it is drawn.
-        first: number of the first load scenario; above 0 the run adds to a finished dataset.
-        solved_before: samples of that dataset.
-        factor: upper factor that is known from that dataset.
+        seed: of all random numbers; None: it is drawn.
+        before: what the dataset has that the run adds to.
         say: takes progress.
 
     Raises:
         BadInput: the grid cannot be used, or cannot be solved even at the start factor.
     """
     case = prepare(grid)
-    chosen = config.settings.seed if seed is None else seed
-    chosen = secrets.randbelow(SEEDS) if chosen is None else chosen
-    searched = factor is None and config.load.generator == "agg_load_profile"
-    known = config.load.start_scaling_factor if searched else factor
-    sampler = sampler_of(case, config, chosen, known, first)
+    chosen = secrets.randbelow(SEEDS) if seed is None else seed
+    searched = before.factor is None and config.load.generator == "agg_load_profile"
+    known = config.load.start_scaling_factor if searched else before.factor
+    sampler = sampler_of(case, config, chosen, known, before.load_scenarios)
     samples = sampler.expected_samples()
     plan = Plan(
-        config=config.model_dump(mode="json"),
-        determining=config.determining(),
-        digest=config.digest,
+        **_of_config(config),
         seed=chosen,
         factor=known,
         case_digest=case.digest,
-        first=first,
+        first=before.load_scenarios,
         count=sampler.count,
         samples=samples,
         per_part=_per_part(config, len(grid.buses), sampler.count, samples),
-        solved_before=solved_before,
+        solved_before=before.samples,
         versions=versions(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if not searched:
-        return plan
-    say("searching the largest demand that can be served")
-    return replace(plan, factor=search_factor(plan, grid))
+    return replace(plan, factor=search_factor(plan, grid, say)) if searched else plan
+
+
+def _of_config(config: Config) -> dict[str, Any]:
+    return {
+        "config": config.model_dump(mode="json"),
+        "determining": config.determining(),
+        "digest": config.digest,
+    }
 
 
 def versions() -> dict[str, str]:
@@ -172,12 +182,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def search_factor(plan: Plan, grid: Grid) -> float:
+def search_factor(plan: Plan, grid: Grid, say: Say) -> float:
     """Search the upper factor in a process of its own.
 
     The solver swallows signals while it works and takes them for the end of its iterations: here
     it would miss an interrupt and find a factor that is too small.
     """
+    say("searching the largest demand that can be served")
     with tempfile.TemporaryDirectory(prefix="lascopf-plan-") as folder:
         url = Path(folder).as_uri()
         write_plan(open_store(url), plan, grid)

@@ -28,6 +28,7 @@ from data_engineering.orchestration.scenario_parts import (
     spans,
 )
 from data_engineering.orchestration.scenario_plan import (
+    Before,
     Plan,
     Say,
     open_run,
@@ -142,9 +143,7 @@ def _appending(
         config,
         grid,
         seed=last["seed"] if seed is None else seed,
-        first=manifest["load_scenarios"],
-        solved_before=manifest["scenarios"],
-        factor=last["upper_factor"],
+        before=Before(manifest["load_scenarios"], manifest["scenarios"], last["upper_factor"]),
     )
     write_plan(store, plan, grid)
     return plan

@@ -42,9 +42,9 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def config_of(folder: Path, **settings: object) -> Config:
-    """30 parts of 20 samples."""
+    """60 parts of 20 samples."""
     values = {"large_chunk_size": 1, **settings}
-    return small_config(folder, load={"scenarios": 30}, settings=values)
+    return small_config(folder, load={"scenarios": 60}, settings=values)
 
 
 def start(config: Config, *options: str, limit: int | None = None) -> subprocess.Popen[str]:
@@ -140,9 +140,9 @@ def test_killed_ten_times_and_more_it_ends_as_if_never_killed(
     while True:
         process = start(config, "--processes", "2")
         if kills < 10:
-            goal = notes(config) + chance.randint(1, 4)
+            goal = notes(config) + chance.randint(1, 3)
             wait_for(lambda goal=goal: notes(config) >= goal, process)  # type: ignore[misc]
-            time.sleep(chance.random() * 0.03)
+            time.sleep(chance.random() * 0.02)
             process.kill()
         code, _, err = said(process)
         if code == 0:
@@ -237,9 +237,9 @@ def test_a_dry_run_writes_nothing_and_its_samples_are_those_that_come(tmp_path: 
     config = config_of(tmp_path)
     facts = made(config, "--dry-run")
     assert not config.folder.parent.exists()
-    assert facts["samples"] == 600
+    assert facts["samples"] == 1200
     assert facts["samples_are"] == "at most"
-    assert made(config)["scenarios"] == 600
+    assert made(config)["scenarios"] == 1200
     size = sum(p.stat().st_size for p in config.folder.rglob("*.parquet/*/*"))
     # Partitions repeat what is the same in all their samples: a probe of one tells it well.
     assert facts["bytes"] == pytest.approx(size, rel=0.2)
