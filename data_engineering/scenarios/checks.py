@@ -165,12 +165,16 @@ def check_dataset(
     else:
         work = partial(check_partition, folder, layout, rules, reference)
         _check_values(work, chosen, processes, log, progress)
+    return _findings(folder, rules, layout, chosen, log)
+
+
+def _findings(folder: Path, rules: Rules, layout: Layout, chosen: list[int], log: Log) -> Findings:
     return Findings(
-        folder,
-        rules.mode,
-        layout.scenarios,
+        folder=folder,
+        mode=rules.mode,
+        scenarios=layout.scenarios,
         partitions=tuple(chosen),
-        of=len(numbers),
+        of=len(dataset_partitions(folder)),
         checks=_applied(rules, layout),
         counts=log.counts,
         found=tuple(log.found),

@@ -94,10 +94,9 @@ def write_statistics(
         _write_partition(folder, number, found[-1])
         if progress is not None:
             progress(done, len(chosen))
-    metrics, coverage = _joined(found), counts.coverage()
-    statistics = Statistics(
-        folder, tuple(chosen), len(numbers), metrics, loadings, coverage, _files(folder)
-    )
+    metrics, coverage, files = _joined(found), counts.coverage(), _files(folder)
+    looked_at = tuple(chosen), len(numbers)
+    statistics = Statistics(folder, *looked_at, metrics, loadings, coverage, files)
     write_coverage(folder, coverage)
     write_picture(statistics)
     write_page(statistics)
