@@ -26,6 +26,7 @@ COMMANDS = [
     ["report"],
     ["sql"],
     ["db", "migrate"],
+    *(["scenarios", name] for name in ("generate", "validate", "stats", "plots", "init")),
 ]
 
 
