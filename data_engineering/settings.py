@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -40,6 +41,48 @@ class Quality(BaseModel):
     late_hours: float = Field(24.0, gt=0, description="a reading known later than this is late")
 
 
+class ReoptimizationRules(BaseModel):
+    """When the stream asks for a new dispatch; times are of the stream's clock."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    interval_minutes: int = Field(5, ge=1, le=60, description="a new dispatch at least so often")
+    confirm_scans: int = Field(2, ge=1, description="agreeing scans that confirm a status")
+    deviation_sigmas: float = Field(3.0, ge=0, description="k: of the forecast's error")
+    deviation_fire_share: float = Field(0.03, gt=0, description="of the load; fires above")
+    deviation_clear_share: float = Field(0.015, gt=0, description="of the load; armed again below")
+    deviation_scans: int = Field(2, ge=1, description="n: scans above the limit ...")
+    deviation_window: int = Field(3, ge=1, description="m: ... among the newest so many")
+    loading_fire_percent: float = Field(95.0, gt=0, description="of a branch's continuous rating")
+    loading_clear_percent: float = Field(90.0, gt=0, description="armed again below")
+    price_change_usd_per_mwh: float = Field(5.0, gt=0, description="revision that counts")
+    debounce_seconds: float = Field(5.0, ge=0, description="quiet after the newest cause ...")
+    debounce_longest_seconds: float = Field(10.0, ge=0, description="... but no longer than this")
+    settle_seconds: float = Field(2.0, ge=0, description="the same after a trip within a storm ...")
+    storm_seconds: float = Field(30.0, ge=0, description="... which is so long, and held so long")
+    cooldown_seconds: float = Field(10.0, ge=0, description="after a solve, at least its duration")
+    stale_seconds: float = Field(900.0, gt=0, description="older readings count for nothing")
+    fresh_share: float = Field(0.9, gt=0, le=1, description="points that a dispatch needs fresh")
+    dead_man_minutes: float = Field(15.0, gt=0, description="without a solve: alarm")
+    solve_limit_seconds: float = Field(300.0, gt=0, description="a solve that takes longer is lost")
+    clock: Literal["wall", "event"] = Field(
+        "wall", description="event: the newest reading tells the time, for replays of the past"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for low, high in (
+            ("deviation_clear_share", "deviation_fire_share"),
+            ("deviation_scans", "deviation_window"),
+            ("loading_clear_percent", "loading_fire_percent"),
+            ("debounce_seconds", "debounce_longest_seconds"),
+            ("settle_seconds", "storm_seconds"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} {getattr(self, low)} is above {high}; give at most that")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that an operator may choose."""
 
@@ -66,6 +109,7 @@ class Settings(BaseSettings):
     commitment_lookahead_hours: int = Field(6, ge=0, le=24)
     commitment_time_limit_seconds: float = Field(300.0, gt=0)
     quality: Quality = Field(default_factory=Quality)
+    reoptimization: ReoptimizationRules = Field(default_factory=ReoptimizationRules)
 
     @field_validator("home")
     @classmethod
