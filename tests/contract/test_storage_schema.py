@@ -20,7 +20,9 @@ from data_engineering.storage.metadata import query
 from data_engineering.storage.migrations import migrate, migrations, pending
 
 START = datetime(2020, 7, 6, tzinfo=UTC)
-SERIES = sorted(name for name, table in TABLES.items() if table.store == "timeseries")
+SERIES = sorted(
+    name for name, table in TABLES.items() if table.store == "timeseries" and table.time
+)
 RESULTS = {
     "generator_dispatch",
     "bus_results",
