@@ -97,20 +97,26 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Topology:
-    """Elements that are confirmed open, by kind; all others are closed.
+    """Elements that are confirmed to be connected otherwise than in their case.
 
     Attributes:
+        branches: lines, transformers and DC lines that are open.
+        generators: units and stores that are open.
         buses: buses whose breakers are open: dead, with all that is connected to them.
+        closed_branches: in service though out of service in the case.
+        closed_generators: the same of units and stores.
     """
 
     branches: frozenset[str] = frozenset()
     generators: frozenset[str] = frozenset()
     buses: frozenset[str] = frozenset()
+    closed_branches: frozenset[str] = frozenset()
+    closed_generators: frozenset[str] = frozenset()
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the open elements."""
-        parts: tuple[Iterable[str], ...] = (self.branches, self.generators, self.buses)
+        """SHA-256 of the elements."""
+        parts: tuple[Iterable[str], ...] = tuple(vars(self).values())
         lines = ("\0".join(sorted(part)) for part in parts)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
