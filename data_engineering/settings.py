@@ -83,6 +83,22 @@ class ReoptimizationRules(BaseModel):
         return self
 
 
+class RealtimeDispatch(BaseModel):
+    """How the stream's dispatches are made; their intervals are those of the rules."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    intervals: int = Field(12, ge=1, le=72, description="look-ahead, in intervals")
+    outages: Literal["n-1", "none"] = Field("n-1", description="secure against these outages")
+    fade_minutes: float = Field(60.0, gt=0, description="a forecast's error falls to 1/e in so long")
+    quick_start_minutes: float = Field(10.0, ge=0, description="until a quick unit runs")
+    time_limit_seconds: float = Field(30.0, gt=0, description="of a solve")
+    ac_check: bool = Field(True, description="check each dispatch by AC power flow")
+    through: Literal["direct", "airflow"] = Field(
+        "direct", description="direct: the stream's process solves; airflow: a DAG run does"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that an operator may choose."""
 
@@ -110,6 +126,7 @@ class Settings(BaseSettings):
     commitment_time_limit_seconds: float = Field(300.0, gt=0)
     quality: Quality = Field(default_factory=Quality)
     reoptimization: ReoptimizationRules = Field(default_factory=ReoptimizationRules)
+    realtime: RealtimeDispatch = Field(default_factory=RealtimeDispatch)
 
     @field_validator("home")
     @classmethod
