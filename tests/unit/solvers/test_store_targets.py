@@ -49,7 +49,7 @@ def asked(end_mwh: float | None) -> SolveRequest:
 
 @pytest.mark.parametrize(
     ("end_mwh", "usd"),
-    # Two hours of 10 MW at 30 USD/MWh and 70 MW at 20; every MWh out of the battery saves that, into it costs it.
+    # Two hours of 10 MW at 30 USD/MWh and 70 MW at 20, less 20 for every MWh out of the battery.
     [(None, 3_400.0), (30.0, 3_400.0), (0.0, 2_800.0), (10.0, 3_000.0), (40.0, 3_600.0)],
 )
 def test_stores_end_with_what_is_asked(end_mwh, usd):
