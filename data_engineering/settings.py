@@ -90,7 +90,7 @@ class RealtimeDispatch(BaseModel):
 
     intervals: int = Field(12, ge=1, le=72, description="look-ahead, in intervals")
     outages: Literal["n-1", "none"] = Field("n-1", description="secure against these outages")
-    fade_minutes: float = Field(60.0, gt=0, description="a forecast's error falls to 1/e in so long")
+    fade_minutes: float = Field(60.0, gt=0, description="errors of forecasts fall to 1/e")
     quick_start_minutes: float = Field(10.0, ge=0, description="until a quick unit runs")
     time_limit_seconds: float = Field(30.0, gt=0, description="of a solve")
     ac_check: bool = Field(True, description="check each dispatch by AC power flow")
