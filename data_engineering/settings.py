@@ -47,6 +47,7 @@ class ReoptimizationRules(BaseModel):
     model_config = SettingsConfigDict(frozen=True)
 
     interval_minutes: int = Field(5, ge=1, le=60, description="a new dispatch at least so often")
+    timer_delay_seconds: float = Field(1.0, ge=0, description="for the scan of the boundary")
     confirm_scans: int = Field(2, ge=1, description="agreeing scans that confirm a status")
     deviation_sigmas: float = Field(3.0, ge=0, description="k: of the forecast's error")
     deviation_fire_share: float = Field(0.03, gt=0, description="of the load; fires above")
@@ -99,6 +100,23 @@ class RealtimeDispatch(BaseModel):
     )
 
 
+class Stream(BaseModel):
+    """How the stream of measurements is read and stored."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    group: str = Field("lascopf", min_length=1, max_length=100, description="consumer group")
+    batch_messages: int = Field(20_000, ge=1, description="most messages in one transaction")
+    batch_bytes: int = Field(16_000_000, ge=1, description="most bytes in one transaction")
+    max_message_bytes: int = Field(4_000_000, ge=1, description="a longer one is a dead letter")
+    max_age_days: float = Field(3660.0, gt=0, description="a reading this far before its message")
+    max_ahead_minutes: float = Field(60.0, gt=0, description="... or this far after it is absurd")
+    beat_seconds: float = Field(5.0, gt=0, description="signs of life of a member")
+    session_seconds: float = Field(15.0, ge=6, description="silence that loses the partitions")
+    retry_seconds: float = Field(5.0, gt=0, description="longest wait for the database at once")
+    check_points: bool = Field(True, description="refuse readings of points not in the case")
+
+
 class Settings(BaseSettings):
     """Everything that an operator may choose."""
 
@@ -115,6 +133,12 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
+    kafka_bootstrap: str | None = Field(None, description="host:port,... of brokers; none: files")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_user: str | None = Field(None, description="of SASL")
+    kafka_password: SecretStr | None = Field(None, description="of SASL")
+    kafka_ca_file: Path | None = Field(None, description="who signs the brokers' certificates")
     airflow_port: int = Field(8080, ge=1024, le=65535)
     dags_folder: Path | None = Field(None, description="DAG files; none: the checkout's dags/")
     plugins_folder: Path | None = Field(None, description="plugins; none: the checkout's plugins/")
@@ -125,6 +149,7 @@ class Settings(BaseSettings):
     commitment_lookahead_hours: int = Field(6, ge=0, le=24)
     commitment_time_limit_seconds: float = Field(300.0, gt=0)
     quality: Quality = Field(default_factory=Quality)
+    stream: Stream = Field(default_factory=Stream)
     reoptimization: ReoptimizationRules = Field(default_factory=ReoptimizationRules)
     realtime: RealtimeDispatch = Field(default_factory=RealtimeDispatch)
 
