@@ -121,6 +121,14 @@ class Topology:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def changed_elements(one: Topology, other: Topology) -> frozenset[str]:
+    """The ids of what two topologies of a case connect differently."""
+    names: frozenset[str] = frozenset()
+    for part, elements in vars(one).items():
+        names |= elements ^ getattr(other, part)
+    return names
+
+
 def nanoseconds(time: datetime) -> int:
     """Nanoseconds since 1970 of a time with a zone, exact to the microsecond."""
     return (time - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -15,7 +15,7 @@ import numpy as np
 
 from data_engineering.model.grid import ISOLATED, REF, Flags, Grid, Ints, Texts
 from data_engineering.model.islands import islands
-from data_engineering.model.snapshot import GOOD, Topology, nanoseconds
+from data_engineering.model.snapshot import GOOD, NEVER_NS, Topology, nanoseconds
 from data_engineering.model.stream import ElementKind, StatusChange
 
 Key = tuple[ElementKind, str]
@@ -58,6 +58,7 @@ class Scanned:
         unconfirmed: elements that changed in their newest scan and wait for another.
         late: scans older than the newest one of their element.
         bad: scans that are not good.
+        newest_ns: when the newest scan that counts was known.
     """
 
     statuses: Statuses
@@ -65,6 +66,7 @@ class Scanned:
     unconfirmed: tuple[Key, ...] = ()
     late: int = 0
     bad: int = 0
+    newest_ns: int = NEVER_NS
 
 
 def scan(statuses: Statuses, changes: Iterable[StatusChange], confirm_scans: int) -> Scanned:
@@ -78,7 +80,7 @@ def scan(statuses: Statuses, changes: Iterable[StatusChange], confirm_scans: int
     mine = [change for change in changes if change.case_name == statuses.case_name]
     if not mine:
         return Scanned(statuses)
-    elements, late, bad = dict(statuses.elements), 0, 0
+    elements, late, bad, newest_ns = dict(statuses.elements), 0, 0, NEVER_NS
     for change in sorted(mine, key=lambda each: (each.time, each.available_at)):
         key: Key = (change.element, change.element_id)
         old = elements.get(key)
@@ -88,6 +90,7 @@ def scan(statuses: Statuses, changes: Iterable[StatusChange], confirm_scans: int
             late += 1
         else:
             elements[key] = _seen(old, change, confirm_scans)
+            newest_ns = max(newest_ns, nanoseconds(change.available_at))
     touched = sorted({(change.element, change.element_id) for change in mine})
     return Scanned(
         replace(statuses, elements=elements),
@@ -95,6 +98,7 @@ def scan(statuses: Statuses, changes: Iterable[StatusChange], confirm_scans: int
         tuple(key for key in touched if _waits(statuses.elements.get(key), elements.get(key))),
         late,
         bad,
+        newest_ns,
     )
 
 
@@ -234,3 +238,17 @@ def _with_references(grid: Grid, dead: Flags) -> Grid:
     if (kind == grid.buses.kind).all():
         return grid
     return replace(grid, buses=replace(grid.buses, kind=kind))
+
+
+def statuses_to_document(statuses: Statuses) -> dict[str, Any]:
+    """The statuses as JSON values; `statuses_from_document` gives back equal ones."""
+    elements = [[*key, *vars(status).values()] for key, status in statuses.elements.items()]
+    return {"case_name": statuses.case_name, "elements": elements}
+
+
+def statuses_from_document(document: Mapping[str, Any]) -> Statuses:
+    """The statuses that `statuses_to_document` wrote."""
+    elements: dict[Key, Status] = {
+        (kind, name): Status(*rest) for kind, name, *rest in document["elements"]
+    }
+    return Statuses(document["case_name"], elements)
