@@ -176,6 +176,15 @@ class Fenced(Permanent):
         self.places = tuple(places)
 
 
+class DecisionsTaken(Permanent):
+    """Another process decides for the case since."""
+
+    exit_code = 6
+
+    def __init__(self, case: str, holder: str) -> None:
+        super().__init__(f"decisions for case {case} were taken over by {holder}; end one of both")
+
+
 class DiskFull(Permanent):
     """No space is left where the platform must write."""
 

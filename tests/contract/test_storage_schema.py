@@ -32,7 +32,13 @@ RESULTS = {
     "convergence_history",
 }
 QUALITY = {"data_quality_metrics", "rejected_rows"}
-SHARED = {"network_topology", "artifacts", "pipeline_execution_logs"}
+SHARED = {
+    "network_topology",
+    "artifacts",
+    "pipeline_execution_logs",
+    "reoptimization_events",
+    "reoptimization_state",
+}
 
 
 def engine_of(table: Table, timeseries_engine: Engine, metadata_engine: Engine) -> Engine:

@@ -23,6 +23,10 @@ from data_engineering.model.tables.metadata import (
     PRICE_CAUSES,
     REJECTED_ROWS,
 )
+from data_engineering.model.tables.reoptimization import (
+    REOPTIMIZATION_EVENTS,
+    REOPTIMIZATION_STATE,
+)
 from data_engineering.model.tables.stream import (
     STREAM_DEAD_LETTERS,
     STREAM_MEMBERS,
@@ -73,6 +77,8 @@ TABLES: dict[str, Table] = {
         REJECTED_ROWS,
         PIPELINE_EXECUTION_LOGS,
         ARTIFACTS,
+        REOPTIMIZATION_EVENTS,
+        REOPTIMIZATION_STATE,
     )
 }
 
@@ -98,6 +104,8 @@ __all__ = [
     "PRICE_CAUSES",
     "REJECTED_ROWS",
     "RENEWABLE_FORECASTS",
+    "REOPTIMIZATION_EVENTS",
+    "REOPTIMIZATION_STATE",
     "RESERVE_REQUIREMENTS",
     "STREAM_DEAD_LETTERS",
     "STREAM_MEMBERS",
