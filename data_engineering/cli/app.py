@@ -11,6 +11,7 @@ from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
 from data_engineering.cli.solve_command import convert, solve
 from data_engineering.cli.stack_commands import down, status, up
+from data_engineering.cli.stream_commands import stream
 
 app = typer.Typer(
     name="lascopf",
@@ -30,3 +31,4 @@ app.command(context_settings=anything)(airflow)
 for command in (migrate, expire):
     database.command(epilog=EPILOG)(command)
 app.add_typer(database, name="db")
+app.add_typer(stream, name="stream")

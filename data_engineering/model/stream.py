@@ -140,3 +140,25 @@ class Committed:
     changes: tuple[StatusChange, ...]
     requests: tuple[StreamRequest, ...]
     at: datetime
+
+
+MemberState = Literal["running", "waiting", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process that stores the stream; a row of `stream_members`."""
+
+    stream: str
+    member: str
+    started_at: datetime
+    beat_at: datetime
+    state: MemberState = "running"
+    partitions: int = 0
+    messages: int = 0
+    rows_stored: int = 0
+    dead_letters: int = 0
+    lag: int | None = None
+    latency_p50_seconds: float | None = None
+    latency_p99_seconds: float | None = None
+    detail: str = ""

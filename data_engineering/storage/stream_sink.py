@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -113,6 +113,39 @@ class Sink:
             stream_books.add_requests(cursor, batch.requests)
             stream_books.add_letters(cursor, self._stream, [*batch.letters, *refused])
         return self._moved(batch), refused
+
+    def add(
+        self,
+        rows: Mapping[str, pa.Table],
+        requests: Sequence[StreamRequest],
+        letters: Sequence[DeadLetter],
+        attempts: Mapping[tuple[str, int, int], int],
+    ) -> set[tuple[str, int, int]]:
+        """Store messages without moving any offset; the places of those that failed again.
+
+        Args:
+            rows: as in `Batch`.
+            requests: as in `Batch`.
+            letters: those that failed before the database.
+            attempts: which try this is, by place (topic, partition, offset).
+
+        Raises:
+            LascopfError: as `store`.
+        """
+        batch = Batch(rows, requests, letters, {}, {}, {}, lambda place, offset: (b"", 0))
+        refused: list[DeadLetter] = []
+        for name, table in rows.items():
+            self._make_days(name, table)
+        with self._transaction() as cursor:
+            for name, table in rows.items():
+                self._write(cursor, name, table, batch, refused)
+            stream_books.add_requests(cursor, requests)
+            failed = [
+                replace(one, attempt=attempts[one.topic, one.partition, one.offset])
+                for one in [*letters, *refused]
+            ]
+            stream_books.add_letters(cursor, self._stream, failed)
+        return {(one.topic, one.partition, one.offset) for one in failed}
 
     def _moved(self, batch: Batch) -> datetime:
         for place, offset in batch.following.items():
@@ -234,3 +267,9 @@ def _refusal(name: str, rows: pa.Table, error: psycopg2.Error, batch: Batch) -> 
         value,
         timestamp_ms,
     )
+
+
+def without(rows: pa.Table, partition: int, offset: int) -> pa.Table:
+    """The rows of all messages but one."""
+    one = pc.and_(pc.equal(rows[PARTITION], partition), pc.equal(rows[OFFSET], offset))
+    return rows.filter(pc.invert(one))
