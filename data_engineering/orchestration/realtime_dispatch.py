@@ -75,7 +75,7 @@ class Dispatcher:
         Raises:
             Retryable: a store does not answer; nothing was stored, the same call may be made again.
         """
-        earlier = _stored_message(self.runtime, asked)
+        earlier = stored_message(self.runtime, asked)
         if earlier is not None:
             self.publish(asked.key, earlier)
             return earlier
@@ -149,7 +149,7 @@ class Dispatcher:
         return message
 
 
-def _stored_message(runtime: Runtime, asked: Asked) -> Facts | None:
+def stored_message(runtime: Runtime, asked: Asked) -> Facts | None:
     """What an earlier call of the same request stored; None where there was none."""
     identity = {"execution": asked.execution_id}
     found = metadata.query(runtime.metadata, EXECUTION, identity)

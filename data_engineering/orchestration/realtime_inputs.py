@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data_engineering.model.decisions import Decision
-from data_engineering.model.errors import NoRows
+from data_engineering.model.errors import BadInput, NoRows
 from data_engineering.model.grid import Floats, Grid
 from data_engineering.model.problem import Options, SolveRequest
 from data_engineering.model.snapshot import Snapshot, Topology
@@ -112,6 +112,7 @@ class Grids:
 
         Raises:
             NoRows: no grid of the case is valid then.
+            BadInput: somebody asks about an element that the grid has not.
         """
         found = metadata.query(
             runtime.metadata, CURRENT, {"case": asked.case_name, "start": asked.start}
@@ -125,8 +126,21 @@ class Grids:
             self.read = {number: grid_from_document(read_topology(runtime.metadata, number))}
         key = (number, asked.topology.digest)
         if key not in self.opened:
+            _check_named(self.read[number], asked)
             self.opened = {key: apply_topology(self.read[number], asked.topology)}
         return number, self.opened[key]
+
+
+def _check_named(grid: Grid, asked: Asked) -> None:
+    if asked.request_id is None:
+        return  # the messages of the stream were checked
+    for field_name, named, parts in (
+        ("open_branches", asked.topology.branches, (grid.branches, grid.dc_lines)),
+        ("open_generators", asked.topology.generators, (grid.generators, grid.storages)),
+    ):
+        unknown = sorted(named.difference(*(part.id.tolist() for part in parts)))
+        if unknown:
+            raise BadInput(f"config.{field_name}", unknown[0], "name elements of the grid")
 
 
 def build_problem(runtime: Runtime, asked: Asked, grids: Grids) -> Problem:

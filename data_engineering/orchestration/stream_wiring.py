@@ -1,0 +1,90 @@
+"""The stream's sink, its reaction and who dispatches, put together by the settings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from data_engineering.model.errors import LascopfError
+from data_engineering.orchestration.airflow_config import credentials
+from data_engineering.orchestration.realtime_dispatch import Dispatcher
+from data_engineering.orchestration.reoptimise import (
+    Publisher,
+    direct,
+    publish_results,
+    through_airflow,
+)
+from data_engineering.orchestration.stream_reaction import StreamReaction
+from data_engineering.orchestration.trigger import Airflow, log_in
+from data_engineering.runtime import Runtime, open_runtime
+from data_engineering.settings import Settings
+from data_engineering.storage import reoptimization, stream_status
+
+log = logging.getLogger(__name__)
+
+SILENT = timedelta(seconds=30)
+"""A member without a sign of life for so long commits nothing."""
+LOOK_SECONDS = 5.0
+
+
+@contextmanager
+def reacting(settings: Settings, publisher: Publisher, member: str) -> Iterator[StreamReaction]:
+    """A reaction that runs as long as the context; its `on_committed` is for the sink's service.
+
+    Args:
+        settings: `realtime.through` says who dispatches.
+        publisher: of the results.
+        member: name of this process, as in `stream_members`.
+    """
+    with (
+        open_runtime(settings, role="optimizer") as runtime,
+        open_runtime(settings, role="ingest") as ingest,
+    ):
+        here = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
+        by_fire = direct(here)
+        if settings.realtime.through == "airflow":
+            by_fire = through_airflow(runtime, _logged_in(settings), time.sleep)
+        reaction = StreamReaction(
+            runtime, ingest, by_fire, direct(here), member, _others(ingest, member)
+        )
+        reaction.start()
+        try:
+            yield reaction
+        finally:
+            reaction.close()
+
+
+def note_starts(runtime: Runtime) -> Callable[[str], None]:
+    """Notes the start of the solve in the row of the fire that asked for it."""
+
+    def note(key: str) -> None:
+        with suppress(LascopfError):  # a note that is missing is no reason not to dispatch
+            reoptimization.note_start(runtime.metadata, key, datetime.now(UTC))
+
+    return note
+
+
+def _logged_in(settings: Settings) -> Callable[[], Airflow]:
+    def client() -> Airflow:
+        login = credentials(settings)
+        return log_in(login.url, login.user, login.password)
+
+    return client
+
+
+def _others(runtime: Runtime, member: str) -> Callable[[], bool]:
+    """Whether other members were alive a moment ago; asked every few seconds at most."""
+    known, asked_at = False, 0.0
+
+    def others() -> bool:
+        nonlocal known, asked_at
+        if time.monotonic() - asked_at >= LOOK_SECONDS:
+            found = stream_status.members(runtime.timeseries, datetime.now(UTC) - SILENT)
+            alive = found["state"].isin(["running", "waiting"]) & (found["member"] != member)
+            known, asked_at = bool(alive.any()), time.monotonic()
+        return known
+
+    return others
