@@ -184,12 +184,19 @@ class StreamReaction:
             self._step_down()
             return False
         if self._memory is None:
-            memory = Memory.take_over(self.runtime, self.member)
-            memory.state = memory.catch_up(_now()).state
-            self._memory = memory
-            self._refresh()
-            self._take_up()
+            self._begin()
         return True
+
+    def _begin(self) -> None:
+        """Remember what was saved, and take in what came after it."""
+        self._memory = Memory.take_over(self.runtime, self.member)
+        try:
+            self._take_up()
+            self._decided(self._memory.catch_up(_now()))
+            self._refresh()
+        except Retryable:
+            self._step_down()
+            raise
 
     def _take_up(self) -> None:
         """The dispatch that was under way when the one before ended."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,14 +33,14 @@ LOOK_SECONDS = 5.0
 
 
 @contextmanager
-def reacting(settings: Settings, publisher: Publisher, member: str) -> Iterator[StreamReaction]:
+def reacting(settings: Settings, publisher: Publisher) -> Iterator[StreamReaction]:
     """A reaction that runs as long as the context; its `on_committed` is for the sink's service.
 
     Args:
         settings: `realtime.through` says who dispatches.
         publisher: of the results.
-        member: name of this process, as in `stream_members`.
     """
+    process = f"{socket.gethostname()}/{os.getpid()}"
     with (
         open_runtime(settings, role="optimizer") as runtime,
         open_runtime(settings, role="ingest") as ingest,
@@ -48,7 +50,7 @@ def reacting(settings: Settings, publisher: Publisher, member: str) -> Iterator[
         if settings.realtime.through == "airflow":
             by_fire = through_airflow(runtime, _logged_in(settings), time.sleep)
         reaction = StreamReaction(
-            runtime, ingest, by_fire, direct(here), member, _others(ingest, member)
+            runtime, ingest, by_fire, direct(here), process, _others(ingest, process)
         )
         reaction.start()
         try:
@@ -75,16 +77,17 @@ def _logged_in(settings: Settings) -> Callable[[], Airflow]:
     return client
 
 
-def _others(runtime: Runtime, member: str) -> Callable[[], bool]:
-    """Whether other members were alive a moment ago; asked every few seconds at most."""
+def _others(runtime: Runtime, process: str) -> Callable[[], bool]:
+    """Whether members of other processes were alive a moment ago; asked now and then."""
     known, asked_at = False, 0.0
 
     def others() -> bool:
         nonlocal known, asked_at
         if time.monotonic() - asked_at >= LOOK_SECONDS:
             found = stream_status.members(runtime.timeseries, datetime.now(UTC) - SILENT)
-            alive = found["state"].isin(["running", "waiting"]) & (found["member"] != member)
-            known, asked_at = bool(alive.any()), time.monotonic()
+            alive = found.loc[found["state"].isin(["running", "waiting"]), "member"]
+            known = any(not str(name).startswith(f"{process}/") for name in alive)
+            asked_at = time.monotonic()
         return known
 
     return others

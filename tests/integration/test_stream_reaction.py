@@ -1,0 +1,209 @@
+"""From a recorded stream to rows, decisions, dispatches and result messages, without servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from realtime_day import CASE, START, planned, planned_day, store_day
+from rts_day import rts_grid
+
+from data_engineering.ingestion.stream_files import FilePublisher, FileSource, read_messages
+from data_engineering.model.stream import (
+    LOAD_TOPIC,
+    POWER_TOPIC,
+    REQUESTS_TOPIC,
+    RESULTS_TOPIC,
+    TOPOLOGY_TOPIC,
+)
+from data_engineering.orchestration.stream_setup import serve
+from data_engineering.orchestration.stream_wiring import reacting
+from data_engineering.runtime import open_runtime
+from data_engineering.settings import ReoptimizationRules, Settings
+from data_engineering.storage.metadata import query
+
+pytestmark = pytest.mark.integration
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def settings(store_settings: Settings) -> Settings:
+    """The stream's clock is that of its readings, so that the past can be played."""
+    rules = ReoptimizationRules(clock="event")
+    changed = store_settings.model_copy(update={"reoptimization": rules, "case_name": CASE})
+    with open_runtime(changed) as runtime:
+        store_day(runtime)
+    return changed
+
+
+def areas(hour: int) -> dict[str, float]:
+    """The demand of each area as it was planned."""
+    grid, rows = rts_grid(), planned_day().tables["bus_results"]
+    rows = rows[(rows["time_interval"] == hour + 1) & (rows["contingency_id"] == "base")]
+    area = dict(zip(grid.buses.id, grid.buses.area, strict=True))
+    totals: dict[str, float] = rows.groupby(rows["bus_id"].map(area))["load_mw"].sum().to_dict()
+    return totals
+
+
+def scan(at: datetime) -> Iterator[tuple[str, dict[str, object]]]:
+    """All units and areas at a time, as planned, known at once."""
+    common = {"case_name": CASE, "time": at.isoformat(), "available_at": at.isoformat()}
+    plan = planned(14)
+    names = sorted(plan)
+    yield (
+        POWER_TOPIC,
+        {
+            **common,
+            "generator_id": names,
+            "bus_id": [name.split("_")[0] for name in names],
+            "active_power": [plan[name] for name in names],
+        },
+    )
+    loads = areas(14)
+    yield (
+        LOAD_TOPIC,
+        {**common, "load_id": sorted(loads), "active_power_mw": [loads[n] for n in sorted(loads)]},
+    )
+
+
+def trip(name: str, at: datetime, *, closed: bool = False) -> tuple[str, dict[str, object]]:
+    return (
+        TOPOLOGY_TOPIC,
+        {
+            "case_name": CASE,
+            "time": at.isoformat(),
+            "available_at": at.isoformat(),
+            "element": "generator",
+            "element_id": name,
+            "closed": closed,
+        },
+    )
+
+
+def large_unit() -> str:
+    """The thermal unit that gives most."""
+    plan = planned(14)
+    return max((each for each in plan if "CC" in each or "STEAM" in each), key=plan.__getitem__)
+
+
+def with_trip(name: str) -> Iterator[tuple[str, dict[str, object]]]:
+    yield from scan(START)
+    yield trip(name, START + MINUTE)
+    yield from scan(START + MINUTE)
+    yield trip(name, START + 2 * MINUTE)
+
+
+def record(path: Path, messages: Iterator[tuple[str, dict[str, object]]]) -> Path:
+    with FilePublisher(path) as publisher:
+        for topic, document in messages:
+            at = int(datetime.fromisoformat(str(document["time"])).timestamp() * 1000)
+            publisher.send(topic, None, json.dumps({"schema_version": 1, **document}).encode(), at)
+    return path
+
+
+def play(settings: Settings, path: Path, results: Path) -> list[dict[str, object]]:
+    """Serve a recorded stream to its end with its reaction; the result messages."""
+    with (
+        FilePublisher(results) as publisher,
+        open_runtime(settings, role="ingest") as runtime,
+        reacting(settings, publisher) as reaction,
+    ):
+        serve(settings, runtime.timeseries, FileSource(path), reaction.on_committed)
+    return [json.loads(each.value) for each in read_messages(results)]
+
+
+def fires(settings: Settings) -> list[tuple[str, str, str]]:
+    """Reason, subject and outcome of the fires, in order."""
+    with open_runtime(settings) as runtime:
+        found = query(
+            runtime.metadata,
+            "SELECT reason, subject, outcome, started_at, execution_id FROM reoptimization_events "
+            "WHERE action = 'fire' ORDER BY decided_at",
+        )
+    assert found["started_at"].notna().all()
+    return list(found[["reason", "subject", "outcome"]].itertuples(index=False, name=None))
+
+
+def test_a_trip_is_stored_decided_dispatched_and_told(settings, tmp_path):
+    name = large_unit()
+    path = record(tmp_path / "stream.jsonl", with_trip(name))
+    told = play(settings, path, tmp_path / "results.jsonl")
+    with open_runtime(settings) as runtime:
+        rows = query(runtime.timeseries, "SELECT count(*) AS n FROM power_measurements")["n"][0]
+        executions = query(
+            runtime.metadata,
+            "SELECT execution_id, triggered_by, convergence_status FROM lascopf_executions "
+            "WHERE triggered_by = 'EVENT'",
+        )
+        letters = query(runtime.timeseries, "SELECT reason FROM stream_dead_letters")
+    assert letters.empty, letters["reason"].tolist()
+    assert rows == 2 * 158
+    by_trip = [each for each in fires(settings) if each[0] == "topology"]
+    assert by_trip == [("topology", name, "optimal")]
+    (message,) = [each for each in told if each["reason"] == "topology"]
+    assert message["open_generators"] == [name]
+    assert set(message["dispatch_mw"][name]) == {0.0}
+    assert message["execution_id"] in set(executions["execution_id"])
+    assert (executions["convergence_status"] == "optimal").all()
+    assert all(each.topic == RESULTS_TOPIC for each in read_messages(tmp_path / "results.jsonl"))
+
+
+def test_the_same_recording_again_dispatches_nothing(settings, tmp_path):
+    path = record(tmp_path / "stream.jsonl", with_trip(large_unit()))
+    first = play(settings, path, tmp_path / "results.jsonl")
+    once = fires(settings)
+    again = play(settings, path, tmp_path / "again.jsonl")
+    assert len(first) == len(once) >= 1
+    assert again == []
+    assert fires(settings) == once
+
+
+def test_a_request_is_answered_by_what_would_be(settings, tmp_path):
+    name = max(planned(14), key=planned(14).get)
+
+    def messages():
+        yield from scan(START)
+        for request, config in (
+            ("what-if", {"open_generators": [name]}),
+            ("nonsense", {"wish": 1}),
+            ("what-if", {"open_generators": [name]}),
+        ):
+            yield (
+                REQUESTS_TOPIC,
+                {
+                    "request_id": request,
+                    "case_name": CASE,
+                    "config": config,
+                    "time": START.isoformat(),
+                },
+            )
+
+    def requests():
+        for topic, document in messages():
+            if topic == REQUESTS_TOPIC:
+                document = {**document, "requested_at": document["time"]}
+            yield topic, document
+
+    path = tmp_path / "stream.jsonl"
+    with FilePublisher(path) as publisher:
+        for topic, document in requests():
+            at = int(START.timestamp() * 1000)
+            if topic == REQUESTS_TOPIC:
+                document.pop("time")
+            publisher.send(topic, None, json.dumps(document).encode(), at)
+    told = play(settings, path, tmp_path / "results.jsonl")
+    answers = [each for each in told if each["request_id"] is not None]
+    assert [each["request_id"] for each in answers] == ["what-if"]
+    assert set(answers[0]["dispatch_mw"][name]) == {0.0}
+    with open_runtime(settings) as runtime:
+        rows = query(
+            runtime.timeseries,
+            "SELECT request_id, status, answer FROM stream_requests ORDER BY request_id",
+        )
+    assert rows["status"].tolist() == ["refused", "done"]
+    assert "wish" in rows["answer"][0]
+    assert rows["answer"][1] == answers[0]["execution_id"]
