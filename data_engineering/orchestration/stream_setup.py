@@ -53,11 +53,11 @@ def open_source(text: str | None, settings: Settings, *, follow: bool = False) -
 
 def known_points(grid: Grid) -> KnownPoints:
     """The ids of a grid's points; loads are also metered by area."""
-    areas = {f"area_{area}" for area in grid.buses.area}
+    areas = {str(area) for area in grid.buses.area}
     return KnownPoints(
         units=frozenset(map(str, [*grid.generators.id, *grid.storages.id])),
         loads=frozenset(map(str, grid.loads.id)) | areas,
-        branches=frozenset(map(str, grid.branches.id)),
+        branches=frozenset(map(str, [*grid.branches.id, *grid.dc_lines.id])),
         buses=frozenset(map(str, grid.buses.id)),
     )
 
@@ -94,6 +94,7 @@ def serve(
     *,
     rules: Rules | None = None,
     stop: threading.Event | None = None,
+    watch: Callable[[Service], None] = lambda service: None,
 ) -> Service:
     """Store a stream until `stop` is set or the source ends; the service as it ended.
 
@@ -104,6 +105,7 @@ def serve(
         on_committed: see `Service`.
         rules: None for those of the settings.
         stop: None: only the source ends it.
+        watch: is given the service before it runs.
 
     Raises:
         LascopfError: see `Service.run`.
@@ -126,6 +128,7 @@ def serve(
             on_committed,
             stop or threading.Event(),
         )
+        watch(service)
         outbox = _outbox(settings, engine, source, service.stop)
         try:
             service.run()
