@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +38,9 @@ def run(
         bool, typer.Option("--create-topics", help="Create the topics that are missing.")
     ] = False,
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of new topics.")] = 3,
+    react: Annotated[
+        bool, typer.Option("--react/--no-react", help="Dispatch again when the grid has changed.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Store the stream until Ctrl-C (or the end of the file); run several to share partitions."""
@@ -50,7 +53,7 @@ def run(
 
         made = create(settings, partitions=partitions)
         output.note(f"created {', '.join(made) or 'nothing: all topics are there'}")
-    service = _serve(settings, output, source, follow)
+    service = _serve(settings, output, source, follow=follow, react=react)
     member = service.health.member
     facts = {
         "stream": member.stream,
@@ -137,14 +140,26 @@ def forget(
     output.done({"topic": topic, "partitions": count}, [f"{topic}: {count} partitions begin anew"])
 
 
-def _serve(settings: Settings, output: Output, source: str | None, follow: bool) -> Service:
+def _serve(
+    settings: Settings, output: Output, source: str | None, *, follow: bool, react: bool
+) -> Service:
     from data_engineering.orchestration.stream_setup import ROLE, open_source, serve
+    from data_engineering.orchestration.stream_wiring import reacting, results_publisher
     from data_engineering.runtime import open_runtime
 
     opened = open_source(source, settings, follow=follow)
-    with output.working(f"reading {opened.name}"), open_runtime(settings, role=ROLE) as runtime:
-        with _stopping() as stop:
+    with (
+        output.working(f"reading {opened.name}"),
+        open_runtime(settings, role=ROLE) as runtime,
+        _stopping() as stop,
+    ):
+        if not react:
             return serve(settings, runtime.timeseries, opened, stop=stop)
+        with (
+            closing(results_publisher(settings, opened.name)) as publisher,
+            reacting(settings, publisher) as reaction,
+        ):
+            return serve(settings, runtime.timeseries, opened, reaction.on_committed, stop=stop)
 
 
 @contextmanager

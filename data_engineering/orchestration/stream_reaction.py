@@ -87,6 +87,7 @@ class StreamReaction:
     _backlog: list[Decision] = field(default_factory=list)
     _fired: list[Asked] = field(default_factory=list)
     _asking: set[str] = field(default_factory=set)
+    _begin_at: float = 0.0
     _forecast_at: float = 0.0
     _forecast_for: datetime | None = None
     _read_at: float = 0.0
@@ -183,9 +184,13 @@ class StreamReaction:
         if not self._lock.held():
             self._step_down()
             return False
-        if self._memory is None:
-            self._begin()
-        return True
+        if self._memory is None and time.monotonic() >= self._begin_at:
+            try:
+                self._begin()
+            except NoRows as error:
+                log.warning("nothing is decided: %s", error)
+                self._begin_at = time.monotonic() + FORECAST_SECONDS
+        return self._memory is not None
 
     def _begin(self) -> None:
         """Remember what was saved, and take in what came after it."""

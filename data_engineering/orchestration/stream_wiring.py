@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
+from data_engineering.ingestion.stream_publish import Publisher as StreamPublisher
 from data_engineering.model.errors import LascopfError
 from data_engineering.orchestration.airflow_config import credentials
 from data_engineering.orchestration.realtime_dispatch import Dispatcher
@@ -30,6 +31,29 @@ log = logging.getLogger(__name__)
 SILENT = timedelta(seconds=30)
 """A member without a sign of life for so long commits nothing."""
 LOOK_SECONDS = 5.0
+
+
+RESULTS_FILE = "lascopf_results.jsonl"
+"""Below `home/stream`: the results, where there is no broker."""
+
+
+def results_publisher(settings: Settings, source: str) -> StreamPublisher:
+    """Where results go to: the broker of a stream from Kafka, else a recorded file.
+
+    Args:
+        settings: broker, and home of the file.
+        source: name of the stream's source.
+
+    Raises:
+        StreamUnavailable, StreamRefused: no broker answers, or it refuses the login.
+    """
+    if source.startswith("kafka:"):
+        from data_engineering.ingestion.stream_publish import KafkaPublisher
+
+        return KafkaPublisher(settings)
+    from data_engineering.ingestion.stream_files import FilePublisher
+
+    return FilePublisher(settings.home / "stream" / RESULTS_FILE)
 
 
 @contextmanager
