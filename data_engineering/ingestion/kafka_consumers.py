@@ -39,7 +39,6 @@ def connection(settings: Settings) -> dict[str, Any]:
         "client_id": "lascopf",
         "bootstrap_timeout_ms": _BOOTSTRAP_MS,
         "reconnect_backoff_max_ms": 2_000,
-        "metrics_enabled": False,
     }
     if settings.kafka_security.startswith("SASL"):
         if not settings.kafka_user or settings.kafka_password is None:
@@ -220,6 +219,7 @@ def _open(settings: Settings, where: str) -> KafkaConsumer:
             session_timeout_ms=int(stream.session_seconds * 1000),
             heartbeat_interval_ms=int(stream.session_seconds * 1000 / 5),
             metadata_max_age_ms=30_000,
+            metrics_enabled=False,
             **connection(settings),
         )
     except (errors.KafkaError, OSError, ValueError) as error:

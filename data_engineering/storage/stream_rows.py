@@ -13,6 +13,15 @@ from data_engineering.storage import rows as plain_rows
 _QUALITY = "measurement_quality"
 
 
+def insert(cursor: Any, table: Table, rows: pa.Table) -> None:
+    """Write rows whose keys are new; a third cheaper than `upsert`.
+
+    Raises:
+        psycopg2.Error: of code 23505 where a key is known, and of what `upsert` raises.
+    """
+    plain_rows.copy(cursor, sql.Identifier(table.name), table, rows)
+
+
 def upsert(cursor: Any, table: Table, rows: pa.Table, *, used: bool = False) -> None:
     """Write rows in any order; an older one, or one that is there already, changes nothing.
 

@@ -8,6 +8,7 @@ dies in between.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.engine import Engine
@@ -60,6 +62,24 @@ class Batch:
     values: Callable[[Place, int], tuple[bytes, int]]
 
 
+@dataclass
+class _Guess:
+    """Whether the next rows of a table are new; wrong guesses make the next ones rarer."""
+
+    _pause: int = 0
+    _longest: int = 1
+
+    def new(self) -> bool:
+        self._pause -= 1
+        return self._pause < 0
+
+    def right(self) -> None:
+        self._longest = 1
+
+    def wrong(self) -> None:
+        self._pause, self._longest = self._longest, min(2 * self._longest, 256)
+
+
 class Sink:
     """One session on the time-series database that stores batches of one stream."""
 
@@ -67,6 +87,7 @@ class Sink:
         self._engine, self._stream, self._member = engine, stream, member
         self._days: dict[str, set[Any]] = {}
         self._unlimited = False
+        self._guess: defaultdict[str, _Guess] = defaultdict(_Guess)
         self.claims: dict[Place, Claim] = {}
 
     def claim(self, places: Sequence[Place]) -> dict[Place, Claim]:
@@ -173,8 +194,16 @@ class Sink:
         if rows.num_rows == 0:
             return
         cursor.execute("SAVEPOINT rows")
+        own = rows.drop_columns([PARTITION, OFFSET])
         try:
-            own = rows.drop_columns([PARTITION, OFFSET])
+            if not used and self._guess[name].new():
+                try:
+                    stream_rows.insert(cursor, TABLES[name], own)
+                    self._guess[name].right()
+                    return
+                except psycopg2.errors.UniqueViolation:
+                    self._guess[name].wrong()
+                    cursor.execute("ROLLBACK TO SAVEPOINT rows")
             stream_rows.upsert(cursor, TABLES[name], own, used=used)
         except psycopg2.Error as error:
             if _is_data(error):
