@@ -84,7 +84,26 @@ def test_only_a_permanent_error_ends_the_retries(dags):
             assert (bad.action, down.action) == (RetryAction.FAIL, RetryAction.DEFAULT)
 
 
-@pytest.mark.parametrize("name", ["daily_ingest", "model_execution"])
+def test_realtime_stream_dispatches_or_supervises_one_run_at_a_time(dags):
+    dag = dags["realtime_stream"]
+    assert edges(dag) == {
+        ("choose", "dispatch"),
+        ("choose", "supervise"),
+        ("supervise", "restart"),
+        ("restart", "judge"),
+    }
+    assert dag.max_active_runs == 1
+
+
+def test_a_realtime_run_with_a_key_dispatches_and_one_without_supervises(dags):
+    choose = dags["realtime_stream"].get_task("choose").python_callable
+    key = "0f" * 32
+    assert choose(params={"key": key}) == "dispatch"
+    assert choose(params={"key": None}) == "supervise"
+    assert choose(params={}) == "supervise"
+
+
+@pytest.mark.parametrize("name", ["daily_ingest", "model_execution", "realtime_stream"])
 def test_parsing_imports_nothing_heavy(name):
     """Airflow itself may import such a module; the DAG file must not add one."""
     code = (

@@ -1,0 +1,51 @@
+"""realtime_stream: the dispatches that the stream asks for, and the supervision of its service.
+
+`lascopf stream` triggers a run for each decision to dispatch again (parameter `key`), where
+LASCOPF_REALTIME__THROUGH=airflow says so. Every five minutes a run without a key looks after the
+service: signs of life, lag, the dead-man limit; it restarts one that died on this machine.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, task
+from lascopf_dags import DEFAULT_ARGS, asked_key, run
+
+with DAG(
+    "realtime_stream",
+    schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,  # one dispatch at a time; the next one waits in the queue
+    params={
+        "key": Param(
+            None,
+            type=["null", "string"],
+            description="Idempotency key of the decision to serve; empty: supervise",
+        )
+    },
+    default_args=DEFAULT_ARGS,
+    tags=["realtime"],
+    doc_md=__doc__,
+):
+
+    @task.branch
+    def choose(**context) -> str:
+        return "dispatch" if asked_key(context) else "supervise"
+
+    @task
+    def dispatch(**context) -> dict:
+        key, run_id = asked_key(context), context["run_id"]
+        return run("orchestration.realtime_stream", "dispatch", context, key, run_id)
+
+    @task
+    def supervise(**context) -> dict:
+        return run("orchestration.realtime_stream", "supervise", context)
+
+    @task
+    def restart(facts: dict, **context) -> dict:
+        return run("orchestration.realtime_stream", "restart", context, facts)
+
+    @task
+    def judge(facts: dict, **context) -> dict:
+        return run("orchestration.realtime_stream", "judge", context, facts)
+
+    supervised = supervise()
+    choose() >> [dispatch(), supervised]
+    judge(restart(supervised))
