@@ -106,6 +106,9 @@ class Stream(BaseModel):
     model_config = SettingsConfigDict(frozen=True)
 
     group: str = Field("lascopf", min_length=1, max_length=100, description="consumer group")
+    instance: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="restarts keep its partitions"
+    )
     batch_messages: int = Field(20_000, ge=1, description="most messages in one transaction")
     batch_bytes: int = Field(16_000_000, ge=1, description="most bytes in one transaction")
     max_message_bytes: int = Field(4_000_000, ge=1, description="a longer one is a dead letter")

@@ -13,14 +13,14 @@ from sqlalchemy.engine import Engine
 from data_engineering.ingestion.stream_rules import KnownPoints, Rules
 
 CASE = "feed"
-START = datetime(2026, 11, 20, tzinfo=UTC)
+START = datetime(2020, 7, 6, tzinfo=UTC)
 UNITS = tuple(f"unit_{number}" for number in range(10_000))
 AT_ONCE = 200
 """Units that have a reading every second."""
 POINTS = KnownPoints(
     frozenset(UNITS), frozenset({"area_1"}), frozenset({"line_1"}), frozenset({"bus_1", "bus_2"})
 )
-RULES = Rules(CASE, {CASE: POINTS})
+RULES = Rules(CASE, {CASE: POINTS}, max_age_days=36_500.0)
 
 
 def reading(number: int, at_once: int = AT_ONCE, **changes: Any) -> dict[str, Any]:

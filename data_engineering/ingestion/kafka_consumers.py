@@ -209,6 +209,7 @@ def _open(settings: Settings, where: str) -> KafkaConsumer:
     try:
         return KafkaConsumer(
             group_id=stream.group,
+            group_instance_id=stream.instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -252,6 +253,7 @@ def _fatal(error: Exception) -> bool:
         errors.CorruptRecordError,
         errors.KafkaConfigurationError,
         errors.InvalidGroupIdError,
+        errors.FencedInstanceIdError,
     )
     return isinstance(error, kinds)
 

@@ -25,9 +25,10 @@ import sqlalchemy as sa
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from databases import create_database, drop_database, migrate_url
+from kafka_topics import empty_topics
 from stream_feed import CASE, RULES, encoded, reading, scan
 
-from data_engineering.ingestion.stream_publish import KafkaPublisher, create_topics
+from data_engineering.ingestion.stream_publish import KafkaPublisher
 from data_engineering.model.stream import POWER_TOPIC, Committed
 from data_engineering.orchestration.stream_setup import open_source, serve
 from data_engineering.settings import Settings
@@ -90,8 +91,7 @@ def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, la
     settings = settings_of(bootstrap, f"bench-{time.time_ns()}")
     context = multiprocessing.get_context("spawn")
     out = context.Queue()
-    create_topics(settings)
-    reset(settings, POWER_TOPIC)
+    empty_topics(settings)
     with ThreadPoolExecutor(1) as pool:
         if rate is None:
             publish(settings, values, None)
@@ -100,7 +100,7 @@ def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, la
         if rate is not None:
             time.sleep(5.0)  # the member joins its group meanwhile
             pool.submit(publish, settings, values, rate).result()
-        rows, seconds, speed, delays, cpu = out.get(timeout=600)
+        rows, _, speed, delays, cpu = out.get(timeout=600)
         process.join()
     low, high = np.percentile(delays, [50, 99])
     engine = open_engine(url)
@@ -112,19 +112,6 @@ def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, la
     print(f", {cpu:.1f} s of processor" if rate is None else "", end="")
     print("" if rate is None else f", delay p50 {low:.3f} s, p99 {high:.3f} s", flush=True)
     return float(speed)
-
-
-def reset(settings: Settings, topic: str) -> None:
-    """Delete and make the topic, so that only this run's messages are in it."""
-    from kafka import KafkaAdminClient
-
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    admin.delete_topics([topic])
-    admin.close()
-    time.sleep(2.0)
-    while topic not in create_topics(settings, [topic], partitions=3):
-        time.sleep(0.5)
-    time.sleep(1.0)
 
 
 def publish(settings: Settings, values: list[bytes], rate: float | None) -> None:
