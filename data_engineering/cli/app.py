@@ -9,6 +9,7 @@ from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
+from data_engineering.cli.replay_command import replay
 from data_engineering.cli.solve_command import convert, solve
 from data_engineering.cli.stack_commands import down, status, up
 from data_engineering.cli.stream_commands import stream
@@ -31,4 +32,5 @@ app.command(context_settings=anything)(airflow)
 for command in (migrate, expire):
     database.command(epilog=EPILOG)(command)
 app.add_typer(database, name="db")
+stream.command(epilog=EPILOG)(replay)
 app.add_typer(stream, name="stream")
