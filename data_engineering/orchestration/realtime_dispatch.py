@@ -67,7 +67,7 @@ class Dispatcher:
     _horizon: RollingHorizon | None = None
 
     def dispatch(self, asked: Asked) -> Facts:
-        """Answer one request; asked again it tells what was stored, without a solve.
+        """Answer one request; asked again it tells what was stored, unless that failed.
 
         Returns:
             The message that was published.
@@ -76,7 +76,7 @@ class Dispatcher:
             Retryable: a store does not answer; nothing was stored, the same call may be made again.
         """
         earlier = stored_message(self.runtime, asked)
-        if earlier is not None:
+        if earlier is not None and earlier["convergence_status"] != "failed":
             self.publish(asked.key, earlier)
             return earlier
         begun = time.perf_counter()

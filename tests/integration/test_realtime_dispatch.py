@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from realtime_day import CASE, START, planned, snapshot, store_day
 from rts_day import rts_grid
 
+from data_engineering.model.problem import SolveResult
 from data_engineering.model.snapshot import Snapshot, Topology
 from data_engineering.orchestration.realtime_dispatch import Dispatcher
 from data_engineering.orchestration.realtime_inputs import Asked, Grids, build_problem
@@ -176,11 +179,64 @@ def test_what_cannot_be_built_is_a_failed_row_that_says_why(store_settings):
         wanted = asked()
         message = dispatcher.dispatch(wanted)
         stored = rows(runtime, "lascopf_executions", wanted.execution_id).iloc[0]
+        store_day(runtime)
         again = dispatcher.dispatch(wanted)
     assert (message["convergence_status"], stored["convergence_status"]) == ("failed", "failed")
     assert "network_topology has no rows" in message["notes"][0]
     assert sent == [message, again]
-    assert again == message
+    # With the cause gone the same request is answered.
+    assert again["convergence_status"] == "optimal"
+    assert again["execution_id"] == message["execution_id"]
+
+
+def test_a_plan_that_cannot_be_kept_gives_way(runtime):
+    """A store that must give more than it has leaves no answer; the dispatch then does without."""
+    problem = build_problem(runtime, asked(), Grids())
+    request = problem.request
+    stores = request.grid.storages
+    empty = replace(stores, energy_initial_mwh=np.zeros(len(stores)))
+    forced = replace(
+        request,
+        grid=replace(request.grid, storages=empty),
+        periods=replace(request.periods, energy_end_mwh=stores.energy_max_mwh),
+    )
+    dispatcher = Dispatcher(runtime, lambda key, message: None)
+    assert dispatcher._solve(forced).status == "infeasible"
+    other, result, notes = dispatcher._solved(replace(problem, request=forced))
+    assert (other.commitment, result.status) == (None, "optimal")
+    assert "the plan cannot be kept" in notes[0]
+
+
+def test_what_has_no_answer_at_all_is_a_row_without_results(runtime, monkeypatch):
+    def nothing(self, request):
+        return SolveResult("infeasible", math.nan, {}, {}, "highs", "1", 0.1)
+
+    monkeypatch.setattr(Dispatcher, "_solve", nothing)
+    wanted = asked()
+    message = Dispatcher(runtime, lambda key, message: None).dispatch(wanted)
+    stored = rows(runtime, "lascopf_executions", wanted.execution_id).iloc[0]
+    assert (message["convergence_status"], stored["convergence_status"]) == ("infeasible",) * 2
+    assert message["objective_value"] is None
+    assert np.isnan(stored["objective_value"] or np.nan)
+    assert rows(runtime, "generator_dispatch", wanted.execution_id).empty
+
+
+def test_an_error_of_the_solver_is_a_failed_row(runtime, monkeypatch):
+    def broken(self, request):
+        raise RuntimeError("Factor is exactly singular")
+
+    monkeypatch.setattr(Dispatcher, "_solve", broken)
+    wanted = asked()
+    message = Dispatcher(runtime, lambda key, message: None).dispatch(wanted)
+    assert message["convergence_status"] == "failed"
+    assert message["notes"] == ["RuntimeError: Factor is exactly singular"]
+
+
+def test_an_unknown_element_of_a_request_is_named(runtime):
+    wanted = asked(Topology(branches=frozenset({"A99"})), request_id="what-if")
+    message = Dispatcher(runtime, lambda key, message: None).dispatch(wanted)
+    assert message["convergence_status"] == "failed"
+    assert "config.open_branches: 'A99' is not usable" in message["notes"][0]
 
 
 def test_intervals_roll_on_in_the_solver_and_cost_what_they_cost_anew(runtime):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from data_engineering.model.stream import (
     RESULTS_TOPIC,
     TOPOLOGY_TOPIC,
 )
+from data_engineering.orchestration.stream_memory import Memory
 from data_engineering.orchestration.stream_setup import serve
 from data_engineering.orchestration.stream_wiring import reacting
 from data_engineering.runtime import open_runtime
 from data_engineering.settings import ReoptimizationRules, Settings
 from data_engineering.storage.metadata import query
+from data_engineering.transformation.trigger_state import Flight
 
 pytestmark = pytest.mark.integration
 
@@ -207,3 +210,35 @@ def test_a_request_is_answered_by_what_would_be(settings, tmp_path):
     assert rows["status"].tolist() == ["refused", "done"]
     assert "wish" in rows["answer"][0]
     assert rows["answer"][1] == answers[0]["execution_id"]
+
+
+def test_a_dispatch_under_way_when_the_process_ended_is_taken_up(settings, tmp_path):
+    path = record(tmp_path / "stream.jsonl", with_trip(large_unit()))
+    (first,) = play(settings, path, tmp_path / "results.jsonl")
+    with open_runtime(settings) as runtime:
+        query(
+            runtime.metadata,
+            "DELETE FROM lascopf_executions WHERE triggered_by = 'EVENT' RETURNING execution_id",
+        )
+        memory = Memory.take_over(runtime, "killed")
+        trigger = memory.state.trigger
+        flight = Flight(first["idempotency_key"], memory.state.newest_ns, trigger)
+        memory.state = replace(memory.state, trigger=replace(trigger, flight=flight))
+        memory.save([])
+    (again,) = play(settings, path, tmp_path / "again.jsonl")
+    for changing in ("solved_at", "solve_time_seconds"):
+        first.pop(changing), again.pop(changing)
+    assert again == first
+    with open_runtime(settings) as runtime:
+        state = Memory.take_over(runtime, "later").state
+    assert state.trigger.flight is None
+
+
+def test_a_case_without_a_grid_is_stored_all_the_same(store_settings, tmp_path):
+    path = record(tmp_path / "stream.jsonl", scan(START))
+    rules = ReoptimizationRules(clock="event")
+    settings = store_settings.model_copy(update={"reoptimization": rules, "case_name": CASE})
+    assert play(settings, path, tmp_path / "results.jsonl") == []
+    with open_runtime(settings) as runtime:
+        rows = query(runtime.timeseries, "SELECT count(*) AS n FROM power_measurements")["n"][0]
+    assert rows == 158
