@@ -1,4 +1,4 @@
-"""The stream's topics on a broker for tests: made anew, so that only the test's messages are there."""
+"""The stream's topics on a broker, made anew, so that only a test's own messages are there."""
 
 from __future__ import annotations
 

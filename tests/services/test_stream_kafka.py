@@ -6,6 +6,7 @@ their containers in LASCOPF_TEST_KAFKA_CONTAINER and LASCOPF_TEST_TIMESCALEDB_CO
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -38,6 +39,9 @@ pytestmark = [
     pytest.mark.services,
     pytest.mark.slow,
     pytest.mark.timeout(600),
+    # kafka-python leaves some of its sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.skipif(
         not all(name in os.environ for name in NEEDED), reason=f"{', '.join(NEEDED)} are not set"
     ),
@@ -155,6 +159,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             process.wait()
         engine.dispose()
         drop_database(url)
+        gc.collect()
 
 
 def check_whole(world: World, count: int, letters: int = 0) -> None:
