@@ -66,8 +66,10 @@ class ReoptimizationRules(BaseModel):
     fresh_share: float = Field(0.9, gt=0, le=1, description="points that a dispatch needs fresh")
     dead_man_minutes: float = Field(15.0, gt=0, description="without a solve: alarm")
     solve_limit_seconds: float = Field(300.0, gt=0, description="a solve that takes longer is lost")
-    clock: Literal["wall", "event"] = Field(
-        "wall", description="event: the newest reading tells the time, for replays of the past"
+    clock: Literal["auto", "wall", "event"] = Field(
+        "auto",
+        description="wall: this machine's; event: the newest reading tells the time, for replays "
+        "of the past; auto: event for a recorded file, else wall",
     )
 
     @model_validator(mode="after")

@@ -144,10 +144,15 @@ def _serve(
     settings: Settings, output: Output, source: str | None, *, follow: bool, react: bool
 ) -> Service:
     from data_engineering.orchestration.stream_setup import ROLE, open_source, serve
-    from data_engineering.orchestration.stream_wiring import reacting, results_publisher
+    from data_engineering.orchestration.stream_wiring import (
+        reacting,
+        results_publisher,
+        with_clock,
+    )
     from data_engineering.runtime import open_runtime
 
     opened = open_source(source, settings, follow=follow)
+    settings = with_clock(settings, opened.name)
     with (
         output.working(f"reading {opened.name}"),
         open_runtime(settings, role=ROLE) as runtime,

@@ -56,6 +56,21 @@ def results_publisher(settings: Settings, source: str) -> StreamPublisher:
     return FilePublisher(settings.home / "stream" / RESULTS_FILE)
 
 
+def with_clock(settings: Settings, source: str) -> Settings:
+    """The settings with the clock that suits a source, where they leave it open.
+
+    Args:
+        settings: `reoptimization.clock` may be `auto`.
+        source: name of the stream's source; a recorded file plays the past.
+    """
+    rules = settings.reoptimization
+    if rules.clock != "auto":
+        return settings
+    clock = "event" if source.startswith("file:") else "wall"
+    told = rules.model_copy(update={"clock": clock})
+    return settings.model_copy(update={"reoptimization": told})
+
+
 @contextmanager
 def reacting(settings: Settings, publisher: Publisher) -> Iterator[StreamReaction]:
     """A reaction that runs as long as the context; its `on_committed` is for the sink's service.
@@ -72,7 +87,7 @@ def reacting(settings: Settings, publisher: Publisher) -> Iterator[StreamReactio
         here = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
         by_fire = direct(here)
         if settings.realtime.through == "airflow":
-            by_fire = through_airflow(runtime, _logged_in(settings), time.sleep)
+            by_fire = through_airflow(runtime, _logged_in(settings), by_fire, time.sleep)
         reaction = StreamReaction(
             runtime, ingest, by_fire, direct(here), process, _others(ingest, process)
         )

@@ -128,7 +128,7 @@ def present(state: StreamState, rules: ReoptimizationRules, wall: datetime) -> d
         rules: which clock tells the time.
         wall: the machine's clock now (UTC).
     """
-    if rules.clock == "wall" or state.newest_ns == NEVER_NS:
+    if rules.clock != "event" or state.newest_ns == NEVER_NS:
         return wall
     since_ns = 0 if state.heard_ns == NEVER_NS else nanoseconds(wall) - state.heard_ns
     return instant(state.newest_ns + max(since_ns, 0))
