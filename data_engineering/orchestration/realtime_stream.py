@@ -28,6 +28,8 @@ from data_engineering.storage import metadata, stream_status
 log = logging.getLogger(__name__)
 
 ROLE = "optimizer"
+RESULTS_FILE = "lascopf_results_of_runs.jsonl"
+"""Below `home/stream`: the results of runs, where there is no broker."""
 TOLD = ("dispatch_mw", "load_mw", "load_shed_mw", "over_generation_mw", "reserve_shortfall_mw")
 """Long parts of a result message; the tables have them."""
 SILENT = timedelta(seconds=60)
@@ -60,7 +62,7 @@ def dispatch(runtime: Runtime, key: str, run_id: str | None = None) -> Facts:
     asked = asked_by_key(runtime, key, run_id)
     settings = runtime.settings
     source = "kafka:" if settings.kafka_bootstrap else "file:"
-    with closing(results_publisher(settings, source)) as publisher:
+    with closing(results_publisher(settings, source, RESULTS_FILE)) as publisher:
         dispatcher = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
         message = dispatcher.dispatch(asked)
     facts = {name: value for name, value in message.items() if name not in TOLD}
@@ -70,11 +72,20 @@ def dispatch(runtime: Runtime, key: str, run_id: str | None = None) -> Facts:
     return {**facts, "rows": sum(len(each) for each in message.get("dispatch_mw", {}).values())}
 
 
+def look_after(runtime: Runtime) -> Facts:
+    """Look at the service, start it again where it died, and judge.
+
+    Raises:
+        ChecksFailed: somebody must look; see `judge`.
+    """
+    return judge(runtime, restart(runtime, supervise(runtime)))
+
+
 def supervise(runtime: Runtime) -> Facts:
     """How the service is: members, lag, the time since the newest dispatch.
 
     Returns:
-        Facts for `judge`: members alive and dead, largest lag, seconds since the newest dispatch.
+        Facts for `restart`: members alive and dead, largest lag, seconds since the newest dispatch.
     """
     now = datetime.now(UTC)
     found = stream_status.members(runtime.timeseries, now - REMEMBERED)

@@ -16,7 +16,7 @@ from data_engineering.model.stream import RESULTS_TOPIC, StreamRequest
 from data_engineering.orchestration.realtime_dispatch import Dispatcher, Publish, stored_message
 from data_engineering.orchestration.realtime_inputs import Asked
 from data_engineering.orchestration.steps import Facts
-from data_engineering.orchestration.trigger import FINISHED, Airflow
+from data_engineering.orchestration.trigger import FINISHED, Airflow, Run
 from data_engineering.runtime import Runtime
 from data_engineering.storage import reoptimization
 from data_engineering.transformation.snapshot import snapshot_from_document, snapshot_to_document
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 REQUESTS = uuid.UUID("a0f5b9a4-3f0b-5c55-8a2e-6f6d2f9b7c11")
 """Namespace of the executions that answer requests; fixed for ever."""
 DAG = "realtime_stream"
+LOOK_SECONDS = 0.5
+"""Between looks at a run of Airflow's."""
 CONFIG = ("horizon_start", "open_branches", "open_generators")
 """What a request may say."""
 
@@ -78,33 +80,50 @@ def direct(dispatcher: Dispatcher) -> Reoptimise:
 def through_airflow(
     runtime: Runtime,
     log_in: Callable[[], Airflow],
+    otherwise: Reoptimise,
     pause: Callable[[float], None],
-    seconds: float = 300.0,
+    seconds: float = 120.0,
 ) -> Reoptimise:
-    """A run of the DAG solves what a fire asks for; it is awaited, as the next one waits for it.
+    """A run of the DAG dispatches what a fire asks for; it is awaited, for the next one waits.
+
+    A grid does not wait for an orchestrator: where Airflow does not answer, or the run does not
+    come to an end, this process dispatches. Both may, and write the same rows then.
 
     Args:
-        runtime: where its result will be.
+        runtime: where the result will be.
         log_in: gives a client; called for each run, since tokens end.
+        otherwise: answers where Airflow does not.
         pause: waits so many seconds between looks.
-        seconds: after which a run is given up; it goes on by itself.
+        seconds: after which a run is given up.
     """
 
     def reoptimise(asked: Asked) -> Facts:
-        airflow = log_in()
-        run = airflow.trigger(DAG, {"key": asked.key})
-        left = seconds
-        while run.state not in FINISHED and left > 0.0:
-            pause(0.5)
-            left -= 0.5
-            run = airflow.run(DAG, run.run_id)
+        try:
+            airflow = log_in()
+            run = airflow.trigger(DAG, {"key": asked.key})
+        except LascopfError as error:
+            log.warning("this process dispatches %s: %s", asked.execution_id, error)
+            return otherwise(asked)
+        _await(airflow, run, pause, seconds)
         message = stored_message(runtime, asked)
         if message is None:
-            remedy = f"see the run {run.run_id} of {DAG} in Airflow, which is {run.state}"
-            raise NoRows("lascopf_executions", f"execution {asked.execution_id}", remedy)
+            log.warning("run %s of %s stored no result: this process does", run.run_id, DAG)
+            return otherwise(asked)
         return message
 
     return reoptimise
+
+
+def _await(airflow: Airflow, run: Run, pause: Callable[[float], None], seconds: float) -> None:
+    """Wait for the end of a run; silence of Airflow is waited out."""
+    looks = max(int(seconds / LOOK_SECONDS), 1)
+    for _ in range(looks):
+        try:
+            if airflow.run(run.dag_id, run.run_id).state in FINISHED:
+                return
+        except LascopfError as error:
+            log.warning("run %s: %s", run.run_id, error)
+        pause(LOOK_SECONDS)
 
 
 def known_document(decision: Decision) -> Mapping[str, Any]:

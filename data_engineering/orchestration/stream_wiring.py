@@ -34,15 +34,16 @@ LOOK_SECONDS = 5.0
 
 
 RESULTS_FILE = "lascopf_results.jsonl"
-"""Below `home/stream`: the results, where there is no broker."""
+"""Below `home/stream`: the results of the stream's service, where there is no broker."""
 
 
-def results_publisher(settings: Settings, source: str) -> StreamPublisher:
+def results_publisher(settings: Settings, source: str, name: str = RESULTS_FILE) -> StreamPublisher:
     """Where results go to: the broker of a stream from Kafka, else a recorded file.
 
     Args:
         settings: broker, and home of the file.
         source: name of the stream's source.
+        name: of the file, to which one process at a time may append.
 
     Raises:
         StreamUnavailable, StreamRefused: no broker answers, or it refuses the login.
@@ -53,7 +54,7 @@ def results_publisher(settings: Settings, source: str) -> StreamPublisher:
         return KafkaPublisher(settings)
     from data_engineering.ingestion.stream_files import FilePublisher
 
-    return FilePublisher(settings.home / "stream" / RESULTS_FILE)
+    return FilePublisher(settings.home / "stream" / name)
 
 
 def with_clock(settings: Settings, source: str) -> Settings:

@@ -84,23 +84,24 @@ def test_only_a_permanent_error_ends_the_retries(dags):
             assert (bad.action, down.action) == (RetryAction.FAIL, RetryAction.DEFAULT)
 
 
-def test_realtime_stream_dispatches_or_supervises_one_run_at_a_time(dags):
+def test_realtime_stream_dispatches_one_at_a_time_or_supervises(dags):
     dag = dags["realtime_stream"]
-    assert edges(dag) == {
-        ("choose", "dispatch"),
-        ("choose", "supervise"),
-        ("supervise", "restart"),
-        ("restart", "judge"),
-    }
-    assert dag.max_active_runs == 1
+    assert {task.task_id for task in dag.tasks} == {"dispatch", "supervise"}
+    assert edges(dag) == set()
+    assert dag.get_task("dispatch").max_active_tis_per_dag == 1
 
 
-def test_a_realtime_run_with_a_key_dispatches_and_one_without_supervises(dags):
-    choose = dags["realtime_stream"].get_task("choose").python_callable
-    key = "0f" * 32
-    assert choose(params={"key": key}) == "dispatch"
-    assert choose(params={"key": None}) == "supervise"
-    assert choose(params={}) == "supervise"
+@pytest.mark.parametrize(("key", "skipped"), [("0f" * 32, "supervise"), (None, "dispatch")])
+def test_a_realtime_run_with_a_key_dispatches_and_one_without_supervises(dags, key, skipped):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    for task in dags["realtime_stream"].tasks:
+        check = task._pre_execute_hook
+        if task.task_id == skipped:
+            with pytest.raises(AirflowSkipException):
+                check({"params": {"key": key}})
+        else:
+            check({"params": {"key": key}})
 
 
 @pytest.mark.parametrize("name", ["daily_ingest", "model_execution", "realtime_stream"])

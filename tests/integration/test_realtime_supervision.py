@@ -18,7 +18,6 @@ from data_engineering.model.stream import Member
 from data_engineering.orchestration import realtime_stream
 from data_engineering.orchestration.reoptimise import known_document
 from data_engineering.orchestration.steps import asked_key
-from data_engineering.orchestration.stream_wiring import RESULTS_FILE
 from data_engineering.runtime import open_runtime
 from data_engineering.storage import reoptimization, stream_status
 from data_engineering.storage.metadata import query
@@ -71,7 +70,7 @@ def test_a_run_dispatches_the_fire_of_its_key(runtime):
         {"id": decision.execution_id},
     ).iloc[0]
     assert (row["airflow_run_id"], row["triggered_by"]) == ("run-1", "EVENT")
-    told = list(read_messages(runtime.settings.home / "stream" / RESULTS_FILE))
+    told = list(read_messages(runtime.settings.home / "stream" / realtime_stream.RESULTS_FILE))
     assert [each.key.decode() for each in told] == [decision.idempotency_key] * 2
     assert told[0].value == told[1].value
 
@@ -111,6 +110,7 @@ def supervised(runtime, *members: Member):
 def test_a_service_that_is_well_is_left_alone(runtime):
     facts = supervised(runtime, member(os.getpid(), 1.0))
     assert (len(facts["alive"]), facts["dead"], facts["lag"]) == (1, [], 10)
+    assert realtime_stream.look_after(runtime)["alive"] == facts["alive"]
     done = realtime_stream.restart(runtime, facts)
     assert done["restarted"] == []
     assert realtime_stream.judge(runtime, done) == done
