@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 from realtime_day import CASE, START, planned, planned_day, store_day
 from rts_day import rts_grid
 
+from data_engineering.ingestion import stream_files
 from data_engineering.ingestion.stream_files import FilePublisher, FileSource, read_messages
 from data_engineering.model.stream import (
     LOAD_TOPIC,
@@ -73,14 +75,16 @@ def scan(at: datetime) -> Iterator[tuple[str, dict[str, object]]]:
     )
 
 
-def trip(name: str, at: datetime, *, closed: bool = False) -> tuple[str, dict[str, object]]:
+def switched(
+    element: str, name: str, at: datetime, *, closed: bool = False
+) -> tuple[str, dict[str, object]]:
     return (
         TOPOLOGY_TOPIC,
         {
             "case_name": CASE,
             "time": at.isoformat(),
             "available_at": at.isoformat(),
-            "element": "generator",
+            "element": element,
             "element_id": name,
             "closed": closed,
         },
@@ -95,9 +99,9 @@ def large_unit() -> str:
 
 def with_trip(name: str) -> Iterator[tuple[str, dict[str, object]]]:
     yield from scan(START)
-    yield trip(name, START + MINUTE)
+    yield switched("generator", name, START + MINUTE)
     yield from scan(START + MINUTE)
-    yield trip(name, START + 2 * MINUTE)
+    yield switched("generator", name, START + 2 * MINUTE)
 
 
 def record(path: Path, messages: Iterator[tuple[str, dict[str, object]]]) -> Path:
@@ -108,6 +112,12 @@ def record(path: Path, messages: Iterator[tuple[str, dict[str, object]]]) -> Pat
     return path
 
 
+def schema() -> dict[str, object]:
+    folder = Path(stream_files.__file__).parent / "schemas"
+    loaded: dict[str, object] = json.loads((folder / f"{RESULTS_TOPIC}.v1.json").read_text())
+    return loaded
+
+
 def play(settings: Settings, path: Path, results: Path) -> list[dict[str, object]]:
     """Serve a recorded stream to its end with its reaction; the result messages."""
     with (
@@ -116,7 +126,10 @@ def play(settings: Settings, path: Path, results: Path) -> list[dict[str, object
         reacting(settings, publisher) as reaction,
     ):
         serve(settings, runtime.timeseries, FileSource(path), reaction.on_committed)
-    return [json.loads(each.value) for each in read_messages(results)]
+    told = [json.loads(each.value) for each in read_messages(results)]
+    for each in told:
+        jsonschema.validate(each, schema())
+    return told
 
 
 def fires(settings: Settings) -> list[tuple[str, str, str]]:
@@ -242,3 +255,29 @@ def test_a_case_without_a_grid_is_stored_all_the_same(store_settings, tmp_path):
     with open_runtime(settings) as runtime:
         rows = query(runtime.timeseries, "SELECT count(*) AS n FROM power_measurements")["n"][0]
     assert rows == 158
+
+
+def test_a_storm_of_ten_thousand_events_is_two_dispatches_at_most(settings, tmp_path):
+    """Lines open and close for 20 seconds of the stream; at the end one of them is open."""
+    lines = rts_grid().branches.id[:100].tolist()
+
+    def messages():
+        yield from scan(START)
+        for number in range(10_000):
+            at = START + timedelta(seconds=10, milliseconds=2 * number)
+            name, closed = lines[number % 100], (number // 200) % 2 == 1
+            yield switched("branch", name, at, closed=closed or number >= 9_000)
+        for seconds in (31, 32):
+            yield switched("branch", lines[7], START + timedelta(seconds=seconds))
+        yield from scan(START + 2 * MINUTE)
+
+    stream = settings.stream.model_copy(update={"batch_messages": 250})
+    settings = settings.model_copy(update={"stream": stream})
+    path = record(tmp_path / "stream.jsonl", messages())
+    told = play(settings, path, tmp_path / "results.jsonl")
+    by_topology = [each for each in fires(settings) if each[0] == "topology"]
+    assert 1 <= len(by_topology) <= 2
+    assert told[-1]["open_branches"] == [lines[7]]
+    with open_runtime(settings) as runtime:
+        count = query(runtime.timeseries, "SELECT count(*) AS n FROM topology_changes")["n"][0]
+    assert count == 10_002
