@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from data_engineering.model.errors import StreamRefused, StreamUnavailable
@@ -19,8 +19,9 @@ from data_engineering.settings import Settings, Stream
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
 
-_BOOTSTRAP_MS = 15_000
+_BOOTSTRAP_MS = 10_000
 _LOOK_MS = 5_000
+_CLOSED_OFTEN = 3
 _FETCH_BYTES, _PARTITION_BYTES = 32_000_000, 8_000_000
 _log = logging.getLogger(__name__)
 
@@ -203,10 +204,10 @@ def _listener(source: KafkaSource) -> Any:
 
 
 def _open(settings: Settings, where: str) -> KafkaConsumer:
-    from kafka import KafkaConsumer, errors
+    from kafka import KafkaConsumer
 
     stream: Stream = settings.stream
-    try:
+    with reaching(where):
         return KafkaConsumer(
             group_id=stream.group,
             group_instance_id=stream.instance,
@@ -223,15 +224,51 @@ def _open(settings: Settings, where: str) -> KafkaConsumer:
             metrics_enabled=False,
             **connection(settings),
         )
+
+
+@contextmanager
+def reaching(where: str) -> Iterator[None]:
+    """What the client says while it reaches for a broker, in our words.
+
+    Its error tells of a time-out only; why each try failed it tells its log.
+    """
+    from kafka import errors
+
+    ear = _Ear()
+    log = logging.getLogger("kafka.net")
+    log.addHandler(ear)
+    try:
+        yield
     except (errors.KafkaError, OSError, ValueError) as error:
-        raise explain(error, where) from None
+        raise explain(error, where, ear.words) from None
+    finally:
+        log.removeHandler(ear)
 
 
-def explain(error: Exception, where: str) -> StreamUnavailable | StreamRefused:
-    """The platform's error for one of the client."""
-    words = _words(error)
-    if "authentication" in words.lower() or "sasl" in words.lower():
-        remedy = "correct LASCOPF_KAFKA_USER, _PASSWORD, _MECHANISM or _SECURITY"
+class _Ear(logging.Handler):
+    """Keeps the first word on a refused login, else the first on a lost connection."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.words, self._closed = "", 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        for mark in ("AuthenticationFailed", "SaslMechanism", "certificate", "SSL"):
+            if mark in text:
+                self.words = text.split("failed: ", 1)[-1]
+                self.setLevel(logging.CRITICAL + 1)
+                return
+        self._closed += "socket disconnected" in text
+        if self._closed >= _CLOSED_OFTEN:
+            self.words = "it closes every connection, as when authentication fails"
+
+
+def explain(error: Exception, where: str, heard: str = "") -> StreamUnavailable | StreamRefused:
+    """The platform's error for one of the client, with what its log said."""
+    words = " ".join((heard or _words(error)).split())[:200]
+    if "authentication" in words.lower() or "mechanism:" in words.lower():
+        remedy = "correct LASCOPF_KAFKA_SECURITY, _MECHANISM, _USER or _PASSWORD"
         return StreamRefused(where, words, remedy)
     if "certificate" in words.lower() or "ssl" in words.lower():
         return StreamRefused(where, words, "correct LASCOPF_KAFKA_SECURITY or _CA_FILE")
@@ -259,7 +296,9 @@ def _fatal(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    name = type(error).__name__
+    text = str(error) if name in str(error) else f"{name}: {error}"
+    return " ".join(text.split())[:200]
 
 
 def _begun_anew(where: str, place: Place, stored: int, found: int) -> StreamRefused:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from data_engineering.ingestion.kafka_consumers import connection, explain
+from data_engineering.ingestion.kafka_consumers import connection, explain, reaching
 from data_engineering.model.errors import StreamRefused, StreamUnavailable
 from data_engineering.model.stream import DEAD_LETTER_SUFFIX, READ_TOPICS, RESULTS_TOPIC
 from data_engineering.settings import Settings
@@ -42,11 +42,11 @@ class KafkaPublisher:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from kafka import KafkaProducer, errors
+        from kafka import KafkaProducer
 
         self._where = settings.kafka_bootstrap or ""
         options = connection(settings)
-        try:
+        with reaching(self._where):
             self._producer = KafkaProducer(
                 acks="all",
                 enable_idempotence=True,
@@ -56,8 +56,6 @@ class KafkaPublisher:
                 max_block_ms=_PATIENCE_MS,
                 **options,
             )
-        except (errors.KafkaError, OSError, ValueError) as error:
-            raise explain(error, self._where) from None
         self._failed: BaseException | None = None
 
     def send(
@@ -137,7 +135,8 @@ def create_topics(
 
     where = settings.kafka_bootstrap or ""
     try:
-        admin = KafkaAdminClient(**connection(settings))
+        with reaching(where):
+            admin = KafkaAdminClient(**connection(settings))
         try:
             missing = sorted(set(topics) - set(admin.list_topics()))
             if missing:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import sqlalchemy as sa
 from databases import StoreDatabases
 from sqlalchemy.engine import Engine
 from stream_feed import CASE, POINTS, RULES, encoded, expected, reading, scan, stored
+from stream_member import start_member
 
 from data_engineering.ingestion.stream_files import FilePublisher, FileSource
 from data_engineering.ingestion.stream_rules import Rules
@@ -102,18 +101,16 @@ def test_kills_lose_nothing_and_double_nothing(
         "case_name": CASE,
         "stream": {"batch_messages": 400},
     }
-    command = [sys.executable, str(Path(__file__).parents[1] / "stream_member.py")]
-    command += [json.dumps(options), f"file:{path}"]
     chance = random.Random(7)
     for _ in range(kills):
         before = next_offsets(engine)
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        process = start_member(options, f"file:{path}", tmp_path / "member.log")
         try:
             wait_until(lambda before=before: next_offsets(engine) > before, 60.0)
             time.sleep(chance.uniform(0.0, 0.08))
         finally:
             process.kill()
-            process.wait()
+            process.join()
     assert next_offsets(engine) < count, "the kills came too late to prove anything"
     run(settings, engine, path)
     want = expected(count)

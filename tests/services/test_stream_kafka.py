@@ -12,11 +12,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from databases import create_database, drop_database, migrate_url
 from kafka_topics import empty_topics
 from sqlalchemy.engine import Engine
 from stream_feed import CASE, expected, reading, stored
+from stream_member import start_member
 
 from data_engineering.ingestion.kafka_consumers import KafkaSource
 from data_engineering.ingestion.stream_publish import KafkaPublisher
@@ -97,9 +98,9 @@ class World:
     url: str
     engine: Engine
     folder: Path
-    members: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    members: list[ForkServerProcess] = field(default_factory=list)
 
-    def member(self, instance: str | None = None) -> subprocess.Popen[bytes]:
+    def member(self, instance: str | None = None) -> ForkServerProcess:
         """Start a member of the group."""
         stream = {"group": self.settings.stream.group, "session_seconds": 6.0, "beat_seconds": 1.0}
         options: dict[str, Any] = {
@@ -109,11 +110,8 @@ class World:
             "case_name": CASE,
             "stream": stream | ({"instance": instance} if instance else {}),
         }
-        script = Path(__file__).parents[1] / "stream_member.py"
-        log = (self.folder / f"member{len(self.members)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(options), "kafka"], stderr=log, stdout=log
-        )
+        log = self.folder / f"member{len(self.members)}.log"
+        process = start_member(options, "kafka", log)
         self.members.append(process)
         return process
 
@@ -156,7 +154,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     finally:
         for process in made.members:
             process.kill()
-            process.wait()
+            process.join()
         engine.dispose()
         drop_database(url)
         gc.collect()
@@ -167,6 +165,12 @@ def check_whole(world: World, count: int, letters: int = 0) -> None:
     world.until(lambda: world.messages() == count)
     assert stored(world.engine) == expected(count)
     assert len(stream_status.letters(world.engine)) == letters
+
+
+def ended(process: ForkServerProcess) -> int | None:
+    """The exit code of a member that ends."""
+    process.join(timeout=60)
+    return process.exitcode
 
 
 def restart(variable: str, pause: float) -> None:
@@ -188,7 +192,7 @@ def test_25_kills_under_load(world: World) -> None:
             time.sleep(chance.uniform(0.0, 0.3))
             name = chance.choice(sorted(members))
             members[name].kill()
-            members[name].wait()
+            members[name].join()
             members[name] = world.member(name)
         count = feed.end()
     check_whole(world, count)
@@ -212,13 +216,13 @@ def test_members_share_the_partitions_and_take_them_over(world: World) -> None:
         world.until(lambda: alive() == [5, 5, 5])
         second.kill()
         world.until(lambda: len(alive()) == 2 and sum(alive()) == partitions)
-        third.send_signal(signal.SIGTERM)
-        assert third.wait(timeout=40) == 0
+        third.terminate()
+        assert ended(third) == 0
         world.until(lambda: alive() == [partitions])
         count = feed.end()
     check_whole(world, count)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=40) == 0
+    first.terminate()
+    assert ended(first) == 0
     states = stream_status.members(world.engine)["state"].tolist()
     assert states.count("stopped") == 2
 
@@ -229,17 +233,17 @@ def test_a_member_that_was_asleep_is_fenced_and_comes_back(world: World) -> None
         world.until(lambda: world.messages() > 1000)
         other = world.member()
         world.until(lambda: (stream_status.members(world.engine)["partitions"] > 0).sum() == 2)
-        sleeper.send_signal(signal.SIGSTOP)
+        os.kill(sleeper.pid or 0, signal.SIGSTOP)
         before = world.messages()
         # Longer than a session: the other one has all partitions then.
         time.sleep(10.0)
         world.until(lambda: world.messages() > before + RATE)
-        sleeper.send_signal(signal.SIGCONT)
+        os.kill(sleeper.pid or 0, signal.SIGCONT)
         time.sleep(3.0)
         count = feed.end()
     check_whole(world, count)
-    assert sleeper.poll() is None, world.logs()
-    assert other.poll() is None, world.logs()
+    assert sleeper.is_alive(), world.logs()
+    assert other.is_alive(), world.logs()
 
 
 def test_a_broker_that_is_killed_and_started_again(world: World) -> None:
@@ -252,7 +256,7 @@ def test_a_broker_that_is_killed_and_started_again(world: World) -> None:
         world.until(lambda: feed.sent > count + 2 * RATE)
         count = feed.end()
     check_whole(world, count)
-    assert member.poll() is None, world.logs()
+    assert member.is_alive(), world.logs()
 
 
 def test_a_database_that_is_killed_and_started_again(world: World) -> None:
@@ -263,7 +267,7 @@ def test_a_database_that_is_killed_and_started_again(world: World) -> None:
         world.until(lambda: feed.sent > 20 * RATE)
         count = feed.end()
     check_whole(world, count)
-    assert member.poll() is None, world.logs()
+    assert member.is_alive(), world.logs()
 
 
 def test_bad_messages_reach_the_dead_letter_topic(world: World) -> None:
@@ -299,11 +303,11 @@ def test_a_topic_made_anew_is_refused_until_it_is_forgotten(world: World) -> Non
         count = feed.end()
     first = world.member()
     check_whole(world, count)
-    first.send_signal(signal.SIGTERM)
-    first.wait(timeout=40)
+    first.terminate()
+    assert ended(first) == 0
     empty_topics(world.settings)
     second = world.member()
-    second.wait(timeout=60)
+    assert ended(second) != 0
     assert "its topic was made anew" in world.logs()
     stream_status.forget(world.engine, POWER_TOPIC)
     with Feed(world.settings, sent=count) as feed:
