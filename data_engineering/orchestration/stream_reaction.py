@@ -12,8 +12,10 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -74,9 +76,8 @@ class StreamReaction:
     answer_request: Reoptimise
     member: str
     others: Callable[[], bool] = lambda: False
-    _inbox: queue.Queue[Committed | Ended | None] = field(
-        default_factory=lambda: queue.Queue(WAITING)
-    )
+    _inbox: queue.Queue[Committed | bool] = field(default_factory=lambda: queue.Queue(WAITING))
+    _ended: deque[Ended] = field(default_factory=deque)
     _worker: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="stream-dispatch")
     )
@@ -121,7 +122,7 @@ class StreamReaction:
         """Take in what waits, await the dispatch under way and what follows it, and save."""
         if self._thread is None:
             return
-        self._inbox.put(None)
+        self._inbox.put(False)
         self._thread.join()
         self._worker.shutdown()
         if self._lock is not None:
@@ -136,21 +137,20 @@ class StreamReaction:
                     deadline = time.monotonic() + ENDING_SECONDS
                 self._turn(item)
             self._saved_at = 0.0
-            self._turn(None)
+            self._turn(True)
         except BaseException as error:
             log.exception("the reaction to the stream ended")
             self._failure = error
 
     def _idle(self) -> bool:
-        return self._inbox.empty() and not self._jobs and not self._fired
+        return self._inbox.empty() and not (self._jobs or self._ended or self._fired)
 
-    def _next(self) -> Committed | Ended | bool | None:
-        """What comes next; None after a pause without anything, False at the end."""
+    def _next(self) -> Committed | bool:
+        """What was committed; False at the end, True where there is something else to do."""
         try:
-            item = self._inbox.get(timeout=self._pause())
+            return self._inbox.get(timeout=self._pause())
         except queue.Empty:
-            return None
-        return False if item is None else item
+            return True
 
     def _pause(self) -> float:
         if self._memory is None:
@@ -159,14 +159,15 @@ class StreamReaction:
         due = stream_state.next_tick(self._memory.state, rules, wall)
         return min(max((due - wall).total_seconds(), 0.0), LOOK_SECONDS)
 
-    def _turn(self, item: Committed | Ended | bool | None) -> None:
+    def _turn(self, item: Committed | bool) -> None:
         try:
             if not self._leads():
+                self._ended.clear()
                 return
+            self._end_all()
             if isinstance(item, Committed):
+                self._settle()
                 self._take_in(item)
-            elif isinstance(item, Ended):
-                self._end(item)
             else:
                 self._look()
             self._save()
@@ -238,6 +239,20 @@ class StreamReaction:
             for request in stream_status.open_requests(self.ingest.timeseries, memory.case_name):
                 self._ask(request)
         self._decided(stream_state.tick(memory.state, memory.facts, rules, _now()))
+
+    def _settle(self) -> None:
+        """Let a recording wait for its dispatches: its time would run away from them."""
+        if self.runtime.settings.reoptimization.clock != "event":
+            return
+        deadline = time.monotonic() + ENDING_SECONDS
+        while (self._jobs or self._ended) and time.monotonic() < deadline:
+            wait(list(self._jobs), timeout=LOOK_SECONDS)
+            self._end_all()
+            self._save()
+
+    def _end_all(self) -> None:
+        while self._ended:
+            self._end(self._ended.popleft())
 
     def _end(self, ended: Ended) -> None:
         if ended.asked.request_id is not None:
@@ -320,7 +335,9 @@ class StreamReaction:
                 reoptimization.note_end(self.runtime.metadata, asked.key, _now(), outcome)
         except LascopfError as error:
             log.warning("the end of %s was not noted: %s", asked.execution_id, error)
-        self._inbox.put(Ended(asked, succeeded))
+        self._ended.append(Ended(asked, succeeded))
+        with suppress(queue.Full):  # then it is looked at with what is there anyway
+            self._inbox.put_nowait(True)
 
     def _refresh(self) -> None:
         """Newer forecasts, now and then."""
