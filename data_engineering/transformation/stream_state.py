@@ -34,6 +34,7 @@ from data_engineering.transformation.snapshot import (
     snapshot_from_document,
     snapshot_to_document,
 )
+from data_engineering.transformation.status_readings import status_readings
 from data_engineering.transformation.stream_measures import (
     NET_LOAD,
     Expected,
@@ -151,7 +152,8 @@ def absorb(
         wall: the machine's clock now (UTC).
     """
     merged = merge(state.snapshot, committed.readings)
-    scanned = scan(state.statuses, committed.changes, rules.confirm_scans)
+    told = status_readings(committed.readings, state.statuses, facts.index)
+    scanned = scan(state.statuses, (*committed.changes, *told), rules.confirm_scans)
     known = replace(state, snapshot=merged.snapshot, statuses=scanned.statuses)
     newest_ns = max(merged.snapshot.at_ns, scanned.newest_ns)
     if newest_ns > state.newest_ns:
