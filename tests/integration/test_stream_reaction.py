@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -21,13 +23,19 @@ from data_engineering.model.stream import (
     REQUESTS_TOPIC,
     RESULTS_TOPIC,
     TOPOLOGY_TOPIC,
+    Committed,
+    StatusChange,
 )
+from data_engineering.orchestration.realtime_inputs import Asked
+from data_engineering.orchestration.steps import Facts
 from data_engineering.orchestration.stream_memory import Memory
+from data_engineering.orchestration.stream_reaction import StreamReaction
 from data_engineering.orchestration.stream_setup import serve
 from data_engineering.orchestration.stream_wiring import reacting
 from data_engineering.runtime import open_runtime
 from data_engineering.settings import ReoptimizationRules, Settings
 from data_engineering.storage.metadata import query
+from data_engineering.transformation import stream_state
 from data_engineering.transformation.trigger_state import Flight
 
 pytestmark = pytest.mark.integration
@@ -281,3 +289,91 @@ def test_a_storm_of_ten_thousand_events_is_two_dispatches_at_most(settings, tmp_
     with open_runtime(settings) as runtime:
         count = query(runtime.timeseries, "SELECT count(*) AS n FROM topology_changes")["n"][0]
     assert count == 10_002
+
+
+def test_of_two_members_one_reacts_to_what_both_store_and_the_other_takes_over(settings, tmp_path):
+    first, second = rts_grid().branches.id[[3, 7]].tolist()
+
+    def with_open(name: str, start: datetime) -> Iterator[tuple[str, dict[str, object]]]:
+        yield from scan(start)
+        yield switched("branch", name, start)
+        yield switched("branch", name, start + timedelta(seconds=2))
+
+    def fired(count: int) -> list[str]:
+        patience = time.monotonic() + 30.0
+        found: list[str] = []
+        while len(found) < count and time.monotonic() < patience:
+            time.sleep(0.1)
+            with open_runtime(settings) as runtime:
+                rows = query(
+                    runtime.metadata,
+                    "SELECT subject FROM reoptimization_events WHERE action = 'fire' "
+                    "AND reason = 'topology' AND ended_at IS NOT NULL ORDER BY decided_at",
+                )
+            found = rows["subject"].tolist()
+        return found
+
+    def store(member: StreamReaction, number: int, name: str, start: datetime) -> None:
+        path = record(tmp_path / f"{number}.jsonl", with_open(name, start))
+        with open_runtime(settings, role="ingest") as runtime:
+            serve(settings, runtime.timeseries, FileSource(path), member.on_committed)
+
+    with FilePublisher(tmp_path / "told.jsonl") as told:
+        with reacting(settings, told) as leader:
+            leader.others = lambda: True
+            store(leader, 1, first, START)
+            assert fired(1) == [first]
+            with reacting(settings, told) as follower:
+                # The follower stores; the leader reads it from the tables.
+                store(follower, 2, second, START + 2 * MINUTE)
+                assert fired(2) == [first, second]
+                assert follower._memory is None
+        with reacting(settings, told) as heir:
+            store(heir, 3, first, START + 4 * MINUTE)  # open already: nothing to do
+            patience = time.monotonic() + 30.0
+            while heir._memory is None and time.monotonic() < patience:
+                time.sleep(0.1)
+            topology = stream_state.topology(heir._known.state, heir._known.facts)
+    assert topology.branches == {first, second}
+    assert fired(2) == [first, second]
+
+
+def test_trips_during_a_dispatch_make_exactly_one_more(settings, tmp_path):
+    """By the machine's clock: no forecasts and no plan for today, so readings alone serve."""
+    rules = settings.reoptimization.model_copy(update={"clock": "wall"})
+    settings = settings.model_copy(update={"reoptimization": rules})
+    one, two, three = rts_grid().branches.id[[3, 7, 20]].tolist()
+    answered: list[frozenset[str]] = []
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def opened(name: str, scans: int = 2) -> Committed:
+        now = datetime.now(UTC)
+        times = [now + timedelta(microseconds=k) for k in range(scans)]
+        changes = tuple(StatusChange(t, CASE, "branch", name, False, 0, t) for t in times)
+        return Committed({}, changes, (), now)
+
+    with FilePublisher(tmp_path / "told.jsonl") as told, reacting(settings, told) as reaction:
+        dispatch = reaction.answer_fire
+
+        def slowly(asked: Asked) -> Facts:
+            if asked.reason == "topology":
+                under_way.set()
+                go_on.wait(30.0)
+                answered.append(asked.topology.branches)
+            return dispatch(asked)
+
+        reaction.answer_fire = slowly
+        with open_runtime(settings, role="ingest") as runtime:
+            path = record(tmp_path / "scan.jsonl", scan(datetime.now(UTC)))
+            serve(settings, runtime.timeseries, FileSource(path), reaction.on_committed)
+        reaction.on_committed(opened(one))
+        assert under_way.wait(60.0)
+        reaction.on_committed(opened(two))
+        reaction.on_committed(opened(three))
+        go_on.set()
+        patience = time.monotonic() + 60.0
+        while len(answered) < 2 and time.monotonic() < patience:
+            time.sleep(0.1)
+    assert answered == [{one}, {one, two, three}]
+    outcomes = [each[2] for each in fires(settings) if each[0] == "topology"]
+    assert outcomes == ["optimal", "optimal"]
