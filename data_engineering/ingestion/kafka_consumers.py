@@ -261,7 +261,10 @@ class _Ear(logging.Handler):
                 return
         self._closed += "socket disconnected" in text
         if self._closed >= _CLOSED_OFTEN:
-            self.words = "it closes every connection, as when authentication fails"
+            self.words = (
+                "it closes every connection, as when it is starting or "
+                "LASCOPF_KAFKA_SECURITY, _MECHANISM, _USER or _PASSWORD is wrong"
+            )
 
 
 def explain(error: Exception, where: str, heard: str = "") -> StreamUnavailable | StreamRefused:

@@ -40,9 +40,6 @@ pytestmark = [
     pytest.mark.services,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    # kafka-python leaves some of its sockets to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.skipif(
         not all(name in os.environ for name in NEEDED), reason=f"{', '.join(NEEDED)} are not set"
     ),
@@ -75,9 +72,19 @@ class Feed:
         assert self.trouble == []
         return self.sent
 
+    def _publisher(self) -> KafkaPublisher:
+        """A broker that was just started needs a moment."""
+        end = time.monotonic() + 90
+        while True:
+            try:
+                return KafkaPublisher(self.settings)
+            except StreamUnavailable:
+                if time.monotonic() > end:
+                    raise
+
     def _run(self) -> None:
         try:
-            with KafkaPublisher(self.settings) as publisher:
+            with self._publisher() as publisher:
                 started = time.monotonic()
                 while not self.stop.is_set():
                     ahead = started + self.sent / self.rate - time.monotonic()
