@@ -59,7 +59,7 @@ class ReoptimizationRules(BaseModel):
     price_change_usd_per_mwh: float = Field(5.0, gt=0, description="revision that counts")
     debounce_seconds: float = Field(5.0, ge=0, description="quiet after the newest cause ...")
     debounce_longest_seconds: float = Field(10.0, ge=0, description="... but no longer than this")
-    settle_seconds: float = Field(1.0, ge=0, description="the same after a trip within a storm ...")
+    settle_seconds: float = Field(2.0, ge=0, description="the same after a trip within a storm ...")
     storm_seconds: float = Field(30.0, ge=0, description="... which is so long, and held so long")
     cooldown_seconds: float = Field(10.0, ge=0, description="after a solve, at least its duration")
     stale_seconds: float = Field(900.0, gt=0, description="older readings count for nothing")
