@@ -84,11 +84,13 @@ def readings(
         frames = _frames(folder, whole, case_name, flows)
         scans: dict[datetime, dict[str, list[Row]]] = {}
         for table, frame in frames.items():
-            for time_of_rows, rows in frame.groupby("time", sort=True):
-                columns = rows.drop(columns=["available_at"]).dropna(axis=1, how="all")
-                at = pd.Timestamp(str(time_of_rows)).to_pydatetime() + INTERVAL
-                told: Any = columns.to_dict("records")
-                scans.setdefault(at, {})[table] = told
+            told = frame.drop(columns=["available_at"]).dropna(axis=1, how="all")
+            names = [str(name) for name in told.columns]
+            columns = [told[name].tolist() for name in names]
+            times = pd.DatetimeIndex(told["time"]).to_pydatetime()
+            for at, values in zip(times, zip(*columns, strict=True), strict=True):
+                row = dict(zip(names, values, strict=True)) | {"time": at}
+                scans.setdefault(at + INTERVAL, {}).setdefault(table, []).append(row)
         yield from sorted(scans.items(), key=lambda each: each[0])
 
 
