@@ -117,11 +117,14 @@ class Service:
         return idle and self.source.exhausted
 
     def _turn(self, thread: ThreadPoolExecutor) -> None:
+        if self._unclaimed:
+            self._finish(thread)
+            self._claim()
         busy = self._work is not None or bool(self._pending)
         found = self.source.poll(0.0 if busy else _IDLE_SECONDS) if self._wants_more() else []
-        if self._rebalance(thread):
-            found = [m for m in found if Place(m.topic, m.partition) in self.sink.claims]
-        self._pending.extend(found)
+        self._rebalance(thread)
+        # No claim is made between the poll and here: what is claimed was read from its claim on.
+        self._pending.extend(m for m in found if Place(m.topic, m.partition) in self.sink.claims)
         if self._pending:
             work = _prepare(self._take(), self.rules)
             self._finish(thread)
@@ -197,23 +200,24 @@ class Service:
         self.source.pause()
         self._pending.extend(self.source.poll(seconds))
 
-    def _rebalance(self, thread: ThreadPoolExecutor) -> bool:
-        """Take what the group gave, drop what it took; whether anything changed."""
+    def _rebalance(self, thread: ThreadPoolExecutor) -> None:
+        """Note what the group gave, drop what it took."""
         lost, gained = self.source.rebalanced()
+        if not lost and not gained:
+            return
+        self._finish(thread)
         self._unclaimed = (self._unclaimed - lost) | gained
-        if lost:
-            self._finish(thread)
-            self.sink.release(list(lost))
-            self._pending = deque(
-                m for m in self._pending if Place(m.topic, m.partition) not in lost
-            )
-        if self._unclaimed and time.monotonic() >= self._retry_at:
-            self._finish(thread)
-            self._claim()
-        return bool(lost or gained)
+        self.sink.release([*lost, *gained])
+        self._pending = deque(
+            message
+            for message in self._pending
+            if Place(message.topic, message.partition) in self.sink.claims
+        )
 
     def _claim(self) -> None:
         wanted = sorted(self._unclaimed)
+        if time.monotonic() < self._retry_at:
+            return
         try:
             claims = self.sink.claim(wanted)
             self.source.start(claims)

@@ -34,8 +34,8 @@ from data_engineering.orchestration.stream_setup import open_source, serve
 from data_engineering.settings import Settings
 from data_engineering.storage.database import open_engine
 
-SINGLES, SCANS, POINTS = 200_000, 100, 10_000
-LOAD_SECONDS = 20
+SINGLES, SCANS, POINTS = 300_000, 150, 10_000
+LOAD_SECONDS = 15
 
 
 def settings_of(bootstrap: str, group: str) -> Settings:
