@@ -112,22 +112,7 @@ def serve(
     """
     with closing(source):
         rules = rules or stream_rules(settings)
-        now = datetime.now(UTC)
-        member = f"{socket.gethostname()}/{os.getpid()}/{now:%Y%m%dT%H%M%S.%f}"
-        health = Health(
-            Member(source.name, member, now, now),
-            lambda row: stream_status.tell_member(engine, row),
-            settings.stream.beat_seconds,
-        )
-        service = Service(
-            source,
-            Sink(engine, source.name, member),
-            rules,
-            settings.stream,
-            health,
-            on_committed,
-            stop or threading.Event(),
-        )
+        service = _member(settings, engine, source, rules, on_committed, stop)
         watch(service)
         outbox = _outbox(settings, engine, source, service.stop)
         try:
@@ -137,6 +122,26 @@ def serve(
             if outbox is not None:
                 outbox.join(timeout=10.0)
     return service
+
+
+def _member(
+    settings: Settings,
+    engine: Engine,
+    source: Source,
+    rules: Rules,
+    on_committed: Callable[[Committed], None],
+    stop: threading.Event | None,
+) -> Service:
+    now = datetime.now(UTC)
+    member = f"{socket.gethostname()}/{os.getpid()}/{now:%Y%m%dT%H%M%S.%f}"
+    health = Health(
+        Member(source.name, member, now, now),
+        lambda row: stream_status.tell_member(engine, row),
+        settings.stream.beat_seconds,
+    )
+    sink = Sink(engine, source.name, member)
+    stop = stop or threading.Event()
+    return Service(source, sink, rules, settings.stream, health, on_committed, stop)
 
 
 def _outbox(

@@ -194,17 +194,8 @@ class Sink:
         if rows.num_rows == 0:
             return
         cursor.execute("SAVEPOINT rows")
-        own = rows.drop_columns([PARTITION, OFFSET])
         try:
-            if not used and self._guess[name].new():
-                try:
-                    stream_rows.insert(cursor, TABLES[name], own)
-                    self._guess[name].right()
-                    return
-                except psycopg2.errors.UniqueViolation:
-                    self._guess[name].wrong()
-                    cursor.execute("ROLLBACK TO SAVEPOINT rows")
-            stream_rows.upsert(cursor, TABLES[name], own, used=used)
+            self._put(cursor, name, rows.drop_columns([PARTITION, OFFSET]), used=used)
         except psycopg2.Error as error:
             if _is_data(error):
                 cursor.execute("ROLLBACK TO SAVEPOINT rows")
@@ -224,6 +215,20 @@ class Sink:
             self._write(cursor, name, rows, batch, refused, used=True)
             return
         cursor.execute("RELEASE SAVEPOINT rows")
+
+    def _put(self, cursor: Any, name: str, rows: pa.Table, *, used: bool) -> None:
+        """Rows that are thought to be new are copied straight; keys that are known tell."""
+        guess = self._guess[name]
+        if not used and guess.new():
+            try:
+                stream_rows.insert(cursor, TABLES[name], rows)
+            except psycopg2.errors.UniqueViolation:
+                guess.wrong()
+                cursor.execute("ROLLBACK TO SAVEPOINT rows")
+            else:
+                guess.right()
+                return
+        stream_rows.upsert(cursor, TABLES[name], rows, used=used)
 
     def _make_days(self, name: str, rows: pa.Table) -> None:
         """The partitions that rows need, in a transaction of their own; see `timeseries.write`."""
