@@ -39,6 +39,11 @@ def day(context: Mapping[str, Any]) -> date:
     return import_module("data_engineering.orchestration.steps").asked_day(context)
 
 
+def asked_key(context: Mapping[str, Any]) -> str | None:
+    """The key of the decision that the run serves: its parameter."""
+    return import_module("data_engineering.orchestration.steps").asked_key(context)
+
+
 def run(module: str, function: str, context: Mapping[str, Any], *arguments: Any) -> dict[str, Any]:
     """Run one function of `data_engineering.<module>` as a journalled step."""
     steps = import_module("data_engineering.orchestration.steps")

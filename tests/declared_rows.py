@@ -12,6 +12,7 @@ import pandas as pd
 from data_engineering.model.columns import Column, Table
 
 CHOICES = {
+    "element": ["branch", "generator", "bus", "breaker"],
     "market": ["DAY_AHEAD", "REAL_TIME"],
     "contingency_type": ["N-1", "N-1-1", "N-2"],
     "triggered_by": ["SCHEDULED", "MANUAL", "EVENT", "API"],
@@ -49,7 +50,7 @@ def _values(column: Column, count: int, rng: np.random.Generator) -> list[Any]:
     values: list[Any]
     if column.dtype == "float":
         values = [float(value) for value in rng.uniform(low, high, count)]
-    elif column.dtype == "integer":
+    elif column.dtype in ("integer", "bigint"):
         values = [int(value) for value in rng.integers(low, high + 1, count)]
         if column.name in ("time_interval", "iteration", "map_index"):
             values = list(range(1, count + 1))

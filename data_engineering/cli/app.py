@@ -10,8 +10,10 @@ from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
 from data_engineering.cli.output import EPILOG
+from data_engineering.cli.replay_command import replay
 from data_engineering.cli.solve_command import convert, solve
 from data_engineering.cli.stack_commands import down, status, up
+from data_engineering.cli.stream_commands import stream
 
 app = typer.Typer(
     name="lascopf",
@@ -44,3 +46,5 @@ for of_scenarios in (
 ):
     scenarios.command(epilog=EPILOG)(of_scenarios)
 app.add_typer(scenarios, name="scenarios")
+stream.command(epilog=EPILOG)(replay)
+app.add_typer(stream, name="stream")

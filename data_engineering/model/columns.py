@@ -8,13 +8,16 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-Dtype = Literal["text", "float", "integer", "boolean", "timestamp", "date", "uuid", "json", "texts"]
+Dtype = Literal[
+    "text", "float", "integer", "bigint", "boolean", "timestamp", "date", "uuid", "json", "texts"
+]
 Store = Literal["timeseries", "metadata"]
 
 ARROW: dict[Dtype, pa.DataType] = {
     "text": pa.string(),
     "float": pa.float64(),
     "integer": pa.int64(),
+    "bigint": pa.int64(),
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
@@ -27,6 +30,7 @@ SQL: dict[Dtype, str] = {
     "text": "text",
     "float": "double precision",
     "integer": "integer",
+    "bigint": "bigint",
     "boolean": "boolean",
     "timestamp": "timestamp with time zone",
     "date": "date",

@@ -146,6 +146,45 @@ class ObjectStoreRefused(Permanent):
         super().__init__(f"object store {uri} refuses: {reason}; {remedy}")
 
 
+class StreamUnavailable(Retryable):
+    """The broker does not answer."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(
+            f"stream {where} does not answer: {reason}; start the broker or correct "
+            "LASCOPF_KAFKA_BOOTSTRAP"
+        )
+
+
+class StreamRefused(Permanent):
+    """The broker answers but does not let us read, or holds not what it should."""
+
+    exit_code = 6
+
+    def __init__(self, where: str, reason: str, remedy: str) -> None:
+        super().__init__(f"stream {where} refuses: {reason}; {remedy}")
+
+
+class Fenced(Permanent):
+    """Another process has claimed a partition since, or stored what this one was about to."""
+
+    exit_code = 6
+
+    def __init__(self, places: Sequence[tuple[str, int]]) -> None:
+        names = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))
+        super().__init__(f"stream partitions {names} were claimed by another process; end one")
+        self.places = tuple(places)
+
+
+class DecisionsTaken(Permanent):
+    """Another process decides for the case since."""
+
+    exit_code = 6
+
+    def __init__(self, case: str, holder: str) -> None:
+        super().__init__(f"decisions for case {case} were taken over by {holder}; end one of both")
+
+
 class DiskFull(Permanent):
     """No space is left where the platform must write."""
 

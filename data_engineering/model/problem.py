@@ -36,6 +36,8 @@ class Periods:
         reported: how many intervals count in the result; those after are look-ahead.
         before_mw: realised dispatch before the first interval, shape (generators,), MW; NaN where
             a unit's is not known. None: the first interval is free.
+        energy_end_mwh: least energy of the stores at the end of a dispatch, shape (storages,),
+            MWh. None: no less than at the start, which a unit commitment always keeps.
     """
 
     start: datetime
@@ -48,6 +50,7 @@ class Periods:
     reserve_down_mw: Floats
     reported: int
     before_mw: Floats | None = None
+    energy_end_mwh: Floats | None = None
 
     @property
     def count(self) -> int:

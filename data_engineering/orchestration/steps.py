@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -50,6 +51,18 @@ def asked_day(context: Mapping[str, Any]) -> date:
     if not day:
         raise BadInput("day", day, "trigger the run with a day such as 2020-07-06")
     return parse_day(str(day))
+
+
+def asked_key(context: Mapping[str, Any]) -> str | None:
+    """The idempotency key of the decision that a DAG run is for: its parameter `key`.
+
+    Raises:
+        BadInput: it is no key.
+    """
+    key = (context.get("params") or {}).get("key") or None
+    if key is not None and not (isinstance(key, str) and re.fullmatch("[0-9a-f]{64}", key)):
+        raise BadInput("key", key, "give the idempotency key of a fire, 64 hexadecimal digits")
+    return key
 
 
 def run_step(step: Step, role: str, function: Callable[..., Facts], *args: Any) -> Facts:

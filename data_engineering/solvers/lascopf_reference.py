@@ -20,7 +20,7 @@ from data_engineering.model.grid import REF, Grid
 from data_engineering.model.problem import Commitment, Outage, SolveRequest, SolveResult
 from data_engineering.solvers.dispatch_tables import tables_of
 from data_engineering.solvers.lascopf_reference_values import demand_of, reference_arrays
-from data_engineering.solvers.resources import given_commitment
+from data_engineering.solvers.resources import given_commitment, least_energy_at_end
 from data_engineering.solvers.result_rows import BASE as INTACT
 from data_engineering.solvers.result_rows import notes_of
 from data_engineering.solvers.units import RESERVE_MINUTES, thermal_rows, thermal_units
@@ -199,8 +199,9 @@ def _free(pyo: Any, model: Any, request: SolveRequest) -> None:
 
 
 def _stores(pyo: Any, model: Any, request: SolveRequest) -> None:
-    """Energy after each interval from that before it; at the end no less than at the start."""
+    """Energy after each interval from that before it; at the end no less than is asked."""
     stores, periods, hours = request.grid.storages, request.periods, request.periods.hours
+    kept = least_energy_at_end(request.grid, periods)
     giving = None if request.commitment is None else request.commitment.discharging
     model.s = pyo.RangeSet(0, len(stores) - 1)
     model.charge = pyo.Var(model.s, model.t, bounds=(0, None))
@@ -226,7 +227,7 @@ def _stores(pyo: Any, model: Any, request: SolveRequest) -> None:
             given = model.discharge[s, t] / float(stores.discharge_efficiency[s])
             change = hours * (gained - model.spill[s, t] - given)
             add(model.energy[s, t] == before + change)
-        add(model.energy[s, periods.count - 1] >= first)
+        add(model.energy[s, periods.count - 1] >= float(kept[s]))
 
 
 def _reserves(pyo: Any, model: Any, request: SolveRequest) -> None:

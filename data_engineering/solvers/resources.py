@@ -38,6 +38,7 @@ __all__ = [
     "bus_demand",
     "free_rows",
     "given_commitment",
+    "least_energy_at_end",
     "tangent",
 ]
 
@@ -237,7 +238,7 @@ def free_rows(grid: Grid) -> Ints:
 def _stores(
     program: LinearProgram, grid: Grid, periods: Periods, directions: Flags | None, links: Links
 ) -> dict[str, Ints]:
-    """Stores: energy from one interval to the next, at the end no less than at the start."""
+    """Stores: energy from one interval to the next, at the end no less than is asked."""
     stores, hours = grid.storages, periods.hours
     shape = (periods.count, len(stores))
     giving = stores.in_service & np.ones(shape, dtype=np.bool_)
@@ -248,7 +249,7 @@ def _stores(
     charge = program.variables(shape, 0.0, stores.charge_max_mw * taking)
     discharge = program.variables(shape, least, stores.discharge_max_mw * giving)
     kept = np.zeros(shape)
-    kept[links.last] = stores.energy_initial_mwh
+    kept[links.last] = least_energy_at_end(grid, periods)
     energy = program.variables(shape, kept, stores.energy_max_mwh)
     spill = program.variables(shape, 0.0, periods.inflow_mw)
     low, high = np.zeros(shape), np.zeros(shape) + stores.energy_max_mwh
@@ -281,6 +282,12 @@ def _at_buses(values: Floats, bus: Ints, buses: int) -> Floats:
     for row, each in zip(found, values, strict=True):
         row[:] = np.bincount(bus, each, buses)
     return found
+
+
+def least_energy_at_end(grid: Grid, periods: Periods) -> Floats:
+    """What the stores must hold at the end, shape (storages,), MWh."""
+    asked = periods.energy_end_mwh
+    return grid.storages.energy_initial_mwh if asked is None else asked
 
 
 def _reserves(

@@ -131,7 +131,8 @@ def _explain_connection(reason: str, where: str) -> LascopfError:
         "role ",
         "database ",
     )
-    if any(word in reason for word in refusals) and "starting up" not in reason:
+    # A server that starts, stops or recovers says "the database system is ...".
+    if any(word in reason for word in refusals) and "the database system is" not in reason:
         return DatabaseRefused(where, reason, "correct user, password or database in its URL")
     return _explain_silence(reason, where)
 

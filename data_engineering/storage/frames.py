@@ -80,7 +80,7 @@ def _refuse_look_alikes(field: str, column: Column, values: pd.Series[Any]) -> N
             aware = isinstance(dtype, pd.DatetimeTZDtype)
         if not aware:
             raise BadInput(field, str(dtype), "give timestamps with a time zone")
-    if column.dtype in ("float", "integer") and pd.api.types.is_bool_dtype(dtype):
+    if column.dtype in ("float", "integer", "bigint") and pd.api.types.is_bool_dtype(dtype):
         raise BadInput(field, str(dtype), f"give {column.dtype}")
 
 

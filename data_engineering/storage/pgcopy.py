@@ -115,6 +115,10 @@ def _integer(array: pa.Array) -> _Field:
     return _fixed(array, array.fill_null(0).to_numpy(), ">i4")
 
 
+def _bigint(array: pa.Array) -> _Field:
+    return _fixed(array, array.fill_null(0).to_numpy(), ">i8")
+
+
 def _boolean(array: pa.Array) -> _Field:
     return _fixed(array, array.fill_null(False).to_numpy(zero_copy_only=False), "u1")
 
@@ -177,6 +181,7 @@ _ENCODERS: dict[Dtype, Callable[[pa.Array], _Field]] = {
     "text": _text,
     "float": _float,
     "integer": _integer,
+    "bigint": _bigint,
     "boolean": _boolean,
     "timestamp": _timestamp,
     "date": _date,

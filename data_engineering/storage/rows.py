@@ -29,14 +29,14 @@ def upsert(cursor: Any, table: Table, rows: pa.Table) -> None:
             "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA"
         ).format(staging, names, target)
     )
-    _copy(cursor, staging, table, rows)
+    copy(cursor, staging, table, rows)
     cursor.execute(_upsert_statement(table, target, staging))
     cursor.execute(sql.SQL("DROP TABLE {}").format(staging))
 
 
 def insert(cursor: Any, table: Table, rows: pa.Table) -> None:
     """Write rows whose keys are not there yet."""
-    _copy(cursor, sql.Identifier(table.name), table, rows)
+    copy(cursor, sql.Identifier(table.name), table, rows)
 
 
 def delete(cursor: Any, table: Table, where: Mapping[str, Any]) -> None:
@@ -81,7 +81,8 @@ def _names(table: Table) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(column.name) for column in table.written)
 
 
-def _copy(cursor: Any, target: sql.Identifier, table: Table, rows: pa.Table) -> None:
+def copy(cursor: Any, target: sql.Identifier, table: Table, rows: pa.Table) -> None:
+    """Write rows into `target`, which has the written columns of `table`, by binary COPY."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, _names(table))
     cursor.copy_expert(statement, _Stream(encode(table, rows)), size=1 << 20)
 

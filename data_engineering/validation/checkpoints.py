@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 CHECKPOINTS: Mapping[str, Table] = {
-    f"{table.name}_checkpoint": table for table in TABLES.values() if table.store == "timeseries"
+    f"{table.name}_checkpoint": table
+    for table in TABLES.values()
+    if table.store == "timeseries" and table.time
 }
 
 

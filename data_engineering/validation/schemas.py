@@ -15,6 +15,7 @@ _KINDS: dict[Dtype, str] = {
     "date": "O",
     "float": "fiu",
     "integer": "iu",
+    "bigint": "iu",
     "boolean": "b",
     "timestamp": "M",
 }

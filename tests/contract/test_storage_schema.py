@@ -20,7 +20,9 @@ from data_engineering.storage.metadata import query
 from data_engineering.storage.migrations import migrate, migrations, pending
 
 START = datetime(2020, 7, 6, tzinfo=UTC)
-SERIES = sorted(name for name, table in TABLES.items() if table.store == "timeseries")
+SERIES = sorted(
+    name for name, table in TABLES.items() if table.store == "timeseries" and table.time
+)
 RESULTS = {
     "generator_dispatch",
     "bus_results",
@@ -30,7 +32,13 @@ RESULTS = {
     "convergence_history",
 }
 QUALITY = {"data_quality_metrics", "rejected_rows"}
-SHARED = {"network_topology", "artifacts", "pipeline_execution_logs"}
+SHARED = {
+    "network_topology",
+    "artifacts",
+    "pipeline_execution_logs",
+    "reoptimization_events",
+    "reoptimization_state",
+}
 
 
 def engine_of(table: Table, timeseries_engine: Engine, metadata_engine: Engine) -> Engine:

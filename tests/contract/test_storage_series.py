@@ -31,7 +31,7 @@ from data_engineering.storage.metadata import query
 DAY = date(2020, 7, 6)
 START = datetime(2020, 7, 6, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SERIES = [table for table in TABLES.values() if table.store == "timeseries"]
+SERIES = [table for table in TABLES.values() if table.store == "timeseries" and table.time]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from data_engineering.storage.migrations import SQL_FOLDER
 
 pytestmark = pytest.mark.services
 
-SERIES = {table.name for table in TABLES.values() if table.store == "timeseries"}
+SERIES = {table.name for table in TABLES.values() if table.store == "timeseries" and table.time}
 START = datetime(2020, 7, 6, tzinfo=UTC)
 
 

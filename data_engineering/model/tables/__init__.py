@@ -23,6 +23,16 @@ from data_engineering.model.tables.metadata import (
     PRICE_CAUSES,
     REJECTED_ROWS,
 )
+from data_engineering.model.tables.reoptimization import (
+    REOPTIMIZATION_EVENTS,
+    REOPTIMIZATION_STATE,
+)
+from data_engineering.model.tables.stream import (
+    STREAM_DEAD_LETTERS,
+    STREAM_MEMBERS,
+    STREAM_OFFSETS,
+    STREAM_REQUESTS,
+)
 from data_engineering.model.tables.timeseries import (
     BRANCH_MEASUREMENTS,
     GENERATOR_MEASUREMENTS,
@@ -33,6 +43,7 @@ from data_engineering.model.tables.timeseries import (
     POWER_MEASUREMENTS,
     RENEWABLE_FORECASTS,
     RESERVE_REQUIREMENTS,
+    TOPOLOGY_CHANGES,
     WEATHER_OBSERVATIONS,
 )
 
@@ -43,11 +54,16 @@ TABLES: dict[str, Table] = {
         GENERATOR_MEASUREMENTS,
         BRANCH_MEASUREMENTS,
         LOAD_MEASUREMENTS,
+        TOPOLOGY_CHANGES,
         RENEWABLE_FORECASTS,
         LOAD_FORECASTS,
         WEATHER_OBSERVATIONS,
         MARKET_PRICES,
         RESERVE_REQUIREMENTS,
+        STREAM_OFFSETS,
+        STREAM_MEMBERS,
+        STREAM_DEAD_LETTERS,
+        STREAM_REQUESTS,
         NETWORK_TOPOLOGY,
         CONTINGENCIES,
         LASCOPF_EXECUTIONS,
@@ -61,6 +77,8 @@ TABLES: dict[str, Table] = {
         REJECTED_ROWS,
         PIPELINE_EXECUTION_LOGS,
         ARTIFACTS,
+        REOPTIMIZATION_EVENTS,
+        REOPTIMIZATION_STATE,
     )
 }
 
@@ -86,7 +104,14 @@ __all__ = [
     "PRICE_CAUSES",
     "REJECTED_ROWS",
     "RENEWABLE_FORECASTS",
+    "REOPTIMIZATION_EVENTS",
+    "REOPTIMIZATION_STATE",
     "RESERVE_REQUIREMENTS",
+    "STREAM_DEAD_LETTERS",
+    "STREAM_MEMBERS",
+    "STREAM_OFFSETS",
+    "STREAM_REQUESTS",
     "TABLES",
+    "TOPOLOGY_CHANGES",
     "WEATHER_OBSERVATIONS",
 ]

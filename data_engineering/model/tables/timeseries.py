@@ -111,6 +111,24 @@ LOAD_MEASUREMENTS = Table(
     "time",
 )
 
+TOPOLOGY_CHANGES = Table(
+    "topology_changes",
+    "timeseries",
+    "Elements that opened or closed, as the stream told them.",
+    (
+        Column("time", "timestamp", doc="when it was so (UTC)", nullable=False),
+        CASE,
+        key("element", "text", "branch, generator, bus or breaker"),
+        key("element_id", "text", "id of the element"),
+        Column("closed", "boolean", doc="connected", nullable=False),
+        QUALITY,
+        SOURCE,
+        AVAILABLE,
+    ),
+    ("time", "case_name", "element", "element_id"),
+    "time",
+)
+
 RENEWABLE_FORECASTS = Table(
     "renewable_forecasts",
     "timeseries",

@@ -1,0 +1,40 @@
+"""realtime_stream: the dispatches that the stream asks for, and the supervision of its service.
+
+`lascopf stream` triggers a run for each decision to dispatch again (parameter `key`), where
+LASCOPF_REALTIME__THROUGH=airflow says so. Every five minutes a run without a key looks after the
+service: signs of life, lag, the dead-man limit; it restarts one that died on this machine.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, task
+from lascopf_dags import DEFAULT_ARGS, asked_key, run
+
+with DAG(
+    "realtime_stream",
+    schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=4,  # a dispatch does not wait for a run that supervises
+    params={
+        "key": Param(
+            None,
+            type=["null", "string"],
+            description="Idempotency key of the decision to serve; empty: supervise",
+        )
+    },
+    default_args=DEFAULT_ARGS,
+    tags=["realtime"],
+    doc_md=__doc__,
+):
+
+    @task.run_if(asked_key, skip_message="no decision to serve")
+    @task(max_active_tis_per_dag=1)  # one at a time; the next one waits in the queue
+    def dispatch(**context) -> dict:
+        key, run_id = asked_key(context), context["run_id"]
+        return run("orchestration.realtime_stream", "dispatch", context, key, run_id)
+
+    @task.skip_if(asked_key, skip_message="the run serves a decision")
+    @task
+    def supervise(**context) -> dict:
+        return run("orchestration.realtime_stream", "look_after", context)
+
+    dispatch()
+    supervise()

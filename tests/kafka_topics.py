@@ -1,0 +1,28 @@
+"""The stream's topics on a broker, made anew, so that only a test's own messages are there."""
+
+from __future__ import annotations
+
+import time
+
+from data_engineering.ingestion.kafka_consumers import connection
+from data_engineering.ingestion.stream_publish import ALL_TOPICS, create_topics
+from data_engineering.settings import Settings
+
+
+def empty_topics(settings: Settings, partitions: int = 3) -> None:
+    """Delete the stream's topics and make them again."""
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(**connection(settings))
+    try:
+        there = set(ALL_TOPICS) & set(admin.list_topics())
+        if there:
+            admin.delete_topics(sorted(there))
+            end = time.monotonic() + 30
+            while set(ALL_TOPICS) & set(admin.list_topics()):
+                assert time.monotonic() < end, "the broker does not delete its topics"
+                time.sleep(0.2)
+    finally:
+        admin.close()
+    create_topics(settings, partitions=partitions)
+    time.sleep(0.5)

@@ -1,0 +1,116 @@
+"""Who dispatches: a run of Airflow's, or this process where that does not come to an end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from data_engineering.model.errors import AirflowUnavailable, BadInput
+from data_engineering.model.snapshot import Snapshot, Topology
+from data_engineering.model.stream import StreamRequest
+from data_engineering.orchestration import reoptimise
+from data_engineering.orchestration.realtime_inputs import Asked
+from data_engineering.orchestration.trigger import Run
+
+NOW = datetime(2020, 7, 6, 14, 7, 31, tzinfo=UTC)
+KEY = "0f" * 32
+
+
+def asked() -> Asked:
+    return Asked(
+        "00000000-0000-0000-0000-00000000000f",
+        "c",
+        NOW,
+        NOW,
+        Topology(),
+        Snapshot("c"),
+        "topology",
+        KEY,
+    )
+
+
+class Airflow:
+    """Runs that take the given states, one a look; None is silence."""
+
+    def __init__(self, *states: str | None) -> None:
+        self.states, self.triggered = list(states), []
+
+    def trigger(self, dag_id, conf):
+        self.triggered.append((dag_id, conf))
+        return Run(dag_id, "r", "queued", conf, None)
+
+    def run(self, dag_id, run_id):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if state is None:
+            raise AirflowUnavailable("here", "timed out")
+        return Run(dag_id, run_id, state, {}, None)
+
+
+def answered(monkeypatch, airflow, stored, seconds=5.0):
+    """What is answered, by whom, and how often it was looked."""
+    pauses = []
+    monkeypatch.setattr(reoptimise, "stored_message", lambda runtime, asked: stored)
+
+    def log_in():
+        if airflow is None:
+            raise AirflowUnavailable("here", "refused")
+        return airflow
+
+    answer = reoptimise.through_airflow(
+        None, log_in, lambda asked: {"by": "this process"}, pauses.append, seconds
+    )
+    return answer(asked()), len(pauses)
+
+
+def test_a_run_is_triggered_by_the_key_and_awaited(monkeypatch):
+    airflow = Airflow("queued", "running", None, "success")
+    assert answered(monkeypatch, airflow, {"by": "run"}) == ({"by": "run"}, 3)
+    assert airflow.triggered == [("realtime_stream", {"key": KEY})]
+
+
+def test_this_process_dispatches_where_airflow_does_not_answer(monkeypatch):
+    assert answered(monkeypatch, None, None) == ({"by": "this process"}, 0)
+
+
+def test_this_process_dispatches_where_a_run_stores_nothing(monkeypatch):
+    assert answered(monkeypatch, Airflow("failed"), None) == ({"by": "this process"}, 0)
+
+
+def test_a_run_that_does_not_end_is_given_up(monkeypatch):
+    assert answered(monkeypatch, Airflow("queued"), None, 3.0) == ({"by": "this process"}, 6)
+
+
+def wanted(**config):
+    request = StreamRequest("what-if", "c", NOW, config)
+    open_now = Topology(branches=frozenset({"A1"}))
+    return reoptimise.asked_by_request(request, NOW, open_now, Snapshot("c"), 5)
+
+
+def test_a_request_asks_for_the_present_interval_and_takes_elements_out_besides():
+    found = wanted(open_branches=["A2"], open_generators=["g"])
+    assert found.start == NOW.replace(minute=5, second=0)
+    assert found.topology.branches == {"A1", "A2"}
+    assert found.topology.generators == {"g"}
+    assert (found.origin, found.request_id, found.key) == ("API", "what-if", "request/what-if")
+    assert found.execution_id == wanted().execution_id
+
+
+def test_a_request_may_name_its_start():
+    start = NOW + timedelta(hours=2)
+    assert wanted(horizon_start=start.isoformat()).start == start
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"wish": 1}, "config: 'wish'"),
+        ({"horizon_start": "soon"}, "config.horizon_start: 'soon'"),
+        ({"horizon_start": "2020-07-06T14:00:00"}, "give an ISO 8601 time with a zone"),
+        ({"open_branches": "A2"}, "config.open_branches: 'A2'"),
+        ({"open_generators": [1]}, r"config.open_generators: \[1\]"),
+    ],
+)
+def test_a_request_that_says_something_else_is_refused(config, named):
+    with pytest.raises(BadInput, match=named):
+        wanted(**config)
