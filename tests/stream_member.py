@@ -5,6 +5,7 @@ A server that has imported everything forks them, so that a restart takes no lon
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -44,6 +45,7 @@ def _serve(options: dict[str, Any], source: str, log: str) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, sys.stdout.fileno())
     os.dup2(out, sys.stderr.fileno())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # one that hangs tells where
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
     settings = Settings(**options)

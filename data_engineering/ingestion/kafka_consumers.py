@@ -77,7 +77,7 @@ class KafkaSource:
         self._gained: set[Place] = set()
         self._next: dict[Place, int] = {}
         try:
-            missing = sorted(set(topics) - set(self._consumer.topics()))
+            missing = sorted(set(topics) - _topics(self._consumer, self._where))
             if missing:
                 remedy = "create them, or run once with --create-topics"
                 raise StreamRefused(self._where, f"no topic {', '.join(missing)}", remedy)
@@ -224,6 +224,17 @@ def _open(settings: Settings, where: str) -> KafkaConsumer:
             metrics_enabled=False,
             **connection(settings),
         )
+
+
+def _topics(consumer: KafkaConsumer, where: str) -> set[str]:
+    """All topics; the client itself would wait for a silent broker without end."""
+    found: list[set[str]] = []
+    asking = threading.Thread(target=lambda: found.append(set(consumer.topics())), daemon=True)
+    asking.start()
+    asking.join(_BOOTSTRAP_MS / 1000)
+    if not found:
+        raise StreamUnavailable(where, "it does not tell its topics")
+    return found[0]
 
 
 @contextmanager

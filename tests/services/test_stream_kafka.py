@@ -139,8 +139,12 @@ class World:
             time.sleep(0.05)
 
     def logs(self) -> str:
-        """The last words of the members."""
-        return "\n".join(path.read_text()[-1500:] for path in sorted(self.folder.glob("*.log")))
+        """The last words of the members, and where they are."""
+        for process in self.members:
+            if process.is_alive():
+                os.kill(process.pid or 0, signal.SIGUSR1)
+        time.sleep(1.0)
+        return "\n".join(path.read_text()[-4000:] for path in sorted(self.folder.glob("*.log")))
 
 
 @pytest.fixture
