@@ -292,11 +292,7 @@ def test_wrong_keys_are_refused() -> None:
     server.start()
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        # From now on the server asks for keys that it knows.
-        ask = urllib.request.Request(
-            f"{endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
-        )
-        urllib.request.urlopen(ask).close()
+        _calls_without_keys(endpoint, "0")
         store = open_store("s3://bucket", endpoint=endpoint, **KEYS)
         for call in (store.read_bytes, store.exists, store.list):
             with pytest.raises(ObjectStoreRefused, match="access is denied"):
@@ -304,4 +300,13 @@ def test_wrong_keys_are_refused() -> None:
         with pytest.raises(ObjectStoreRefused, match="access is denied"):
             store.write_bytes("a", b"x")
     finally:
+        _calls_without_keys(endpoint, "inf")  # the setting is of the process, not of the server
         server.stop()
+
+
+def _calls_without_keys(endpoint: str, count: str) -> None:
+    """How many calls the server answers before it asks for keys that it knows."""
+    ask = urllib.request.Request(
+        f"{endpoint}/moto-api/reset-auth", count.encode(), {"Content-Type": "text/plain"}
+    )
+    urllib.request.urlopen(ask).close()
