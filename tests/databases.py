@@ -38,7 +38,9 @@ def create_database(url: str, template: str = "template0") -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     engine = sa.create_engine(_driven(url), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        # Some servers' own encoding is SQL_ASCII, which cannot hold all of jsonb.
+        encoding = "ENCODING 'UTF8'" if template == "template0" else ""
+        connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {encoding}'))
     engine.dispose()
     return on_database(url, name)
 

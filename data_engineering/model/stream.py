@@ -141,6 +141,24 @@ class Committed:
     requests: tuple[StreamRequest, ...]
     at: datetime
 
+    def by_arrival(self) -> list[Committed]:
+        """Parts of what became known at the same moment each, in the order of these moments."""
+        moments = {change.available_at for change in self.changes}
+        for rows in self.readings.values():
+            moments.update(rows["available_at"].unique().to_pylist())
+        return [self._known_at(moment) for moment in sorted(moments)]
+
+    def _known_at(self, moment: datetime) -> Committed:
+        import pyarrow.compute as pc
+
+        found = {
+            name: rows.filter(pc.equal(rows["available_at"], moment))
+            for name, rows in self.readings.items()
+        }
+        readings = {name: rows for name, rows in found.items() if rows.num_rows}
+        changes = tuple(each for each in self.changes if each.available_at == moment)
+        return Committed(readings, changes, (), self.at)
+
 
 MemberState = Literal["running", "waiting", "stopped", "failed"]
 

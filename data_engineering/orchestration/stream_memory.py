@@ -16,7 +16,7 @@ from data_engineering.orchestration.reoptimise import known_document
 from data_engineering.runtime import Runtime
 from data_engineering.storage import metadata, reoptimization, timeseries
 from data_engineering.storage.reoptimization import StateClaim
-from data_engineering.storage.stream_reads import newest_time, read_committed
+from data_engineering.storage.stream_reads import newest_streamed, read_committed
 from data_engineering.storage.topology import read_topology
 from data_engineering.transformation import stream_state
 from data_engineering.transformation.grid_document import grid_from_document
@@ -75,7 +75,9 @@ class Memory:
     def catch_up(self, wall: datetime) -> Reaction:
         """Take in from the tables what others committed, or this process before it ended."""
         rules, engine = self.runtime.settings.reoptimization, self.runtime.timeseries
-        newest = newest_time(engine, self.case_name)
+        if rules.clock == "event" and self.state.newest_ns == NEVER_NS:
+            return Reaction(self.state)  # a recording begins with its own first message
+        newest = newest_streamed(engine, self.case_name)
         if newest is None:
             return Reaction(self.state)
         stale = timedelta(seconds=rules.stale_seconds)
@@ -83,7 +85,7 @@ class Memory:
         changes = newest - FIRST_CHANGES
         if self.state.newest_ns != NEVER_NS:
             changes = instant(self.state.newest_ns) - timedelta(days=1)
-        found = read_committed(engine, self.case_name, since, changes)
+        found = read_committed(engine, self.case_name, since, changes, newest)
         return stream_state.absorb(self.state, self.facts, rules, found, wall)
 
     def look_up_forecasts(self, wall: datetime) -> None:

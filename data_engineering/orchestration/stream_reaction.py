@@ -166,7 +166,6 @@ class StreamReaction:
                 return
             self._end_all()
             if isinstance(item, Committed):
-                self._settle()
                 self._take_in(item)
             else:
                 self._look()
@@ -221,10 +220,14 @@ class StreamReaction:
             self._lock.release()
 
     def _take_in(self, committed: Committed) -> None:
-        memory = self._known
-        self._refresh()
-        rules = self.runtime.settings.reoptimization
-        self._decided(stream_state.absorb(memory.state, memory.facts, rules, committed, _now()))
+        memory, rules = self._known, self.runtime.settings.reoptimization
+        # A recording is read faster than it happened: each of its moments is decided on its own.
+        parts = committed.by_arrival() if rules.clock == "event" else [committed]
+        for part in parts:
+            self._settle()
+            self._refresh()
+            self._decided(stream_state.absorb(memory.state, memory.facts, rules, part, _now()))
+            self._save()
         for request in committed.requests:
             self._ask(request)
 
@@ -347,7 +350,8 @@ class StreamReaction:
         if self._forecast_for is not None:
             apart = abs((now - self._forecast_for).total_seconds())
         passed = time.monotonic() - self._forecast_at
-        if passed < LOOK_SECONDS or (passed < FORECAST_SECONDS and apart < FORECAST_SECONDS):
+        soon = passed < LOOK_SECONDS and self.runtime.settings.reoptimization.clock != "event"
+        if soon or (passed < FORECAST_SECONDS and apart < FORECAST_SECONDS):
             return
         self._forecast_at, self._forecast_for = time.monotonic(), now
         try:

@@ -26,21 +26,32 @@ from data_engineering.storage.frames import to_arrow
 from data_engineering.storage.metadata import query
 
 MEASURED = (POWER_MEASUREMENTS, LOAD_MEASUREMENTS, BRANCH_MEASUREMENTS)
-_NEWEST = "SELECT max({column}) AS newest FROM {table} WHERE case_name = :case"
+_NEWEST = """
+    SELECT max({column}) AS newest FROM {table} WHERE case_name = :case AND {column} <= :told
+"""
 
 
-def newest_time(engine: Engine, case_name: str) -> datetime | None:
-    """The newest time of any reading or change of a case; None without any."""
+def newest_streamed(engine: Engine, case_name: str) -> datetime | None:
+    """The newest time of a reading or change of a case that a stream can have brought.
+
+    A day that was ingested as a whole has readings that the stream has not come to.
+
+    Returns:
+        None where no stream has stored a message, or the case has no rows.
+    """
+    told = query(engine, "SELECT max(last_message_at) AS newest FROM stream_offsets")["newest"][0]
+    if told is None or pd.isna(told):
+        return None
     found = []
     for table in (*MEASURED, TOPOLOGY_CHANGES):
         text = _NEWEST.format(column=table.time, table=table.name)
-        found.append(query(engine, text, {"case": case_name})["newest"].iloc[0])
+        found.append(query(engine, text, {"case": case_name, "told": told})["newest"].iloc[0])
     times = [time for time in found if time is not None and not pd.isna(time)]
     return max(times).astimezone(UTC) if times else None
 
 
 def read_committed(
-    engine: Engine, case_name: str, since: datetime, changes_since: datetime
+    engine: Engine, case_name: str, since: datetime, changes_since: datetime, until: datetime
 ) -> Committed:
     """What the tables hold of a case, as if it had been committed just now.
 
@@ -49,9 +60,10 @@ def read_committed(
         case_name: grid case.
         since: readings of earlier times are left out.
         changes_since: changes of earlier times are left out.
+        until: the newest time of a reading or change that counts.
     """
-    readings = {table.name: _rows(engine, table, case_name, since) for table in MEASURED}
-    changes = _rows(engine, TOPOLOGY_CHANGES, case_name, changes_since)
+    readings = {table.name: _rows(engine, table, case_name, since, until) for table in MEASURED}
+    changes = _rows(engine, TOPOLOGY_CHANGES, case_name, changes_since, until)
     return Committed(
         readings={name: rows for name, rows in readings.items() if rows.num_rows},
         changes=tuple(_change(row) for row in changes.to_pylist()),
@@ -99,9 +111,10 @@ class Leadership:
             session.close()
 
 
-def _rows(engine: Engine, table: Table, case_name: str, since: datetime) -> pa.Table:
-    until = datetime(2262, 1, 1, tzinfo=UTC)
-    window = Window(max(since, datetime(1970, 1, 1, tzinfo=UTC)), until - timedelta(days=1))
+def _rows(
+    engine: Engine, table: Table, case_name: str, since: datetime, until: datetime
+) -> pa.Table:
+    window = Window(min(since, until), until + timedelta(microseconds=1))  # `until` belongs to it
     return to_arrow(table, timeseries.read(engine, table, window, case_name=case_name))
 
 
