@@ -235,7 +235,7 @@ def test_a_request_is_answered_by_what_would_be(settings, tmp_path):
 
 def test_a_dispatch_under_way_when_the_process_ended_is_taken_up(settings, tmp_path):
     path = record(tmp_path / "stream.jsonl", with_trip(large_unit()))
-    (first,) = play(settings, path, tmp_path / "results.jsonl")
+    *_, first = play(settings, path, tmp_path / "results.jsonl")
     with open_runtime(settings) as runtime:
         query(
             runtime.metadata,
