@@ -37,15 +37,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # tells at a tenth of the time.
     "cold": {"mu_strategy": "adaptive", "max_iter": 200},
     "brief": {"mu_strategy": "adaptive"},
-    # Mehrotra's predictor and corrector without a line search takes 15 to 30 % less time on many
-    # grids and more on some.
-    "bold": {
-        "mu_strategy": "adaptive",
-        "mu_oracle": "probing",
-        "mehrotra_algorithm": "yes",
-        "adaptive_mu_globalization": "never-monotone-mode",
-        "accept_every_trial_step": "yes",
-    },
     "monotone": {},
     "elastic": {"nlp_scaling_obj_target_gradient": 1.0},
     "warm": {

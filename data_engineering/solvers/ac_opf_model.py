@@ -19,7 +19,6 @@ from data_engineering.solvers.ac_opf_layout import Layout, Side, layout_of
 from data_engineering.solvers.ac_opf_problem import (
     Attempt,
     Effort,
-    First,
     Problem,
     broken_limits,
     near_limits,
@@ -115,13 +114,6 @@ class AcOpfModel:
         if self._near is not None:
             self._lean = Problem(self.layout, self._near, self._effort)
         self._frozen = True
-
-    def begin_with(self, first: First) -> None:
-        """Choose the settings of first runs from the middle, where there is a patience."""
-        self._effort = self._effort._replace(first=first)
-        for problem in (self._full, self._lean):
-            if problem is not None:
-                problem.effort = self._effort
 
     @property
     def near(self) -> Flags | None:

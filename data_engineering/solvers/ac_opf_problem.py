@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,9 +39,6 @@ class Attempt(NamedTuple):
     iterations: int
 
 
-First = Literal["brief", "bold"]
-
-
 class Effort(NamedTuple):
     """Limits of each run of Ipopt.
 
@@ -50,13 +47,11 @@ class Effort(NamedTuple):
         iterations: some runs have a lower limit of their own.
         patience: iterations of a first run from the middle, after which it is asked whether there
             is a solution at all; None: no such run.
-        first: the settings of that run.
     """
 
     seconds: float
     iterations: int
     patience: int | None = None
-    first: First = "brief"
 
 
 class Problem:
@@ -94,7 +89,7 @@ class Problem:
         misses none, two more runs follow, or three after a short one.
         """
         began, spent = time.perf_counter(), 0
-        first_variant = "cold" if self.effort.patience is None else self.effort.first
+        first_variant = "cold" if self.effort.patience is None else "brief"
         for variant in ["warm", first_variant] if start is not None else [first_variant]:
             found = self._run(variant, given, start if variant == "warm" else None)
             spent += found.iterations
@@ -131,8 +126,8 @@ class Problem:
         return found._replace(lam_g=multipliers)
 
     def _limits(self, variant: str) -> tuple[float, int]:
-        seconds, iterations, patience, _ = self.effort
-        if variant in ("brief", "bold") and patience is not None:
+        seconds, iterations, patience = self.effort
+        if variant == "brief" and patience is not None:
             iterations = min(iterations, patience)
         return seconds, iterations
 

@@ -20,7 +20,7 @@ from data_engineering.model.problem import Status
 from data_engineering.solvers.ac_opf_bounds import UnitState
 from data_engineering.solvers.ac_opf_layout import Side, sides_of
 from data_engineering.solvers.ac_opf_model import AcOpfModel, AcOpfSolution
-from data_engineering.solvers.ac_opf_problem import First, reduced
+from data_engineering.solvers.ac_opf_problem import reduced
 from data_engineering.solvers.ac_opf_rectangular import RectangularModel
 from data_engineering.solvers.sample_soundness import sound
 from data_engineering.solvers.sample_words import OneSample, Optimum, probes
@@ -37,9 +37,6 @@ PATIENCE = 50
 """Iterations: what has a solution took 10 to 35 of them on cases of up to 2,000 buses."""
 PROBES = ((500, 16), (3_000, 8), (np.inf, 3))
 """Up to so many buses, solves from which the model learns which limits matter."""
-TRIALS = 4
-"""Of these, those that choose how to begin."""
-FIRST: tuple[First, ...] = ("brief", "bold")
 
 
 class SampleOpf:
@@ -78,24 +75,13 @@ class SampleOpf:
     def settle(self) -> None:
         """Solve the grid as it is and near it; from then on no solve leaves a trace."""
         count = next(count for most, count in PROBES if len(self.grid.buses) <= most)
-        solvable = []
         for given in probes(self.grid, count):
             found = self._polar(given, None)
-            if found.status == "optimal":
-                solvable.append(given)
-                self._start = found if self._start is None else self._start
+            if found.status == "optimal" and self._start is None:
+                self._start = found
         self.model.freeze()
-        self._choose_first(solvable[:TRIALS])
         if self._rectangular:
             _ = self._with_few_limits  # built now, not in the time of a solve
-
-    def _choose_first(self, solvable: list[OneSample]) -> None:
-        """Take the settings that need fewer iterations from the middle; they do not vary."""
-        spent: dict[First, int] = {}
-        for first in FIRST:
-            self.model.begin_with(first)
-            spent[first] = sum(self._polar(given, None).iterations for given in solvable)
-        self.model.begin_with(min(FIRST, key=spent.__getitem__))
 
     def solve(self, given: OneSample) -> Optimum:
         """The optimum of a sample."""
