@@ -141,23 +141,29 @@ class Committed:
     requests: tuple[StreamRequest, ...]
     at: datetime
 
-    def by_arrival(self) -> list[Committed]:
-        """Parts of what became known at the same moment each, in the order of these moments."""
-        moments = {change.available_at for change in self.changes}
+    def by_scan(self) -> list[Committed]:
+        """Parts of the readings that became known at one moment each, in the order of these.
+
+        Changes go with the readings that come next; those after the last readings are a part.
+        """
+        moments: set[datetime] = set()
         for rows in self.readings.values():
             moments.update(rows["available_at"].unique().to_pylist())
-        return [self._known_at(moment) for moment in sorted(moments)]
+        left, parts = self.changes, []
+        for moment in sorted(moments):
+            now = tuple(each for each in left if each.available_at <= moment)
+            left = tuple(each for each in left if each.available_at > moment)
+            parts.append(Committed(self._known_at(moment), now, (), self.at))
+        return [*parts, Committed({}, left, (), self.at)] if left else parts
 
-    def _known_at(self, moment: datetime) -> Committed:
+    def _known_at(self, moment: datetime) -> dict[str, pa.Table]:
         import pyarrow.compute as pc
 
         found = {
             name: rows.filter(pc.equal(rows["available_at"], moment))
             for name, rows in self.readings.items()
         }
-        readings = {name: rows for name, rows in found.items() if rows.num_rows}
-        changes = tuple(each for each in self.changes if each.available_at == moment)
-        return Committed(readings, changes, (), self.at)
+        return {name: rows for name, rows in found.items() if rows.num_rows}
 
 
 MemberState = Literal["running", "waiting", "stopped", "failed"]

@@ -221,8 +221,8 @@ class StreamReaction:
 
     def _take_in(self, committed: Committed) -> None:
         memory, rules = self._known, self.runtime.settings.reoptimization
-        # A recording is read faster than it happened: each of its moments is decided on its own.
-        parts = committed.by_arrival() if rules.clock == "event" else [committed]
+        # A recording is read faster than it happened: each of its scans is decided on its own.
+        parts = committed.by_scan() if rules.clock == "event" else [committed]
         for part in parts:
             self._settle()
             self._refresh()
