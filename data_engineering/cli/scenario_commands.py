@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,18 +108,36 @@ def _counted(counts: Mapping[str, int]) -> list[str]:
 
 
 def stats(
-    folder: Folder, n_partitions: Partitions = 100, sn_mva: Base = 100.0, json: Json = False
+    folder: Folder,
+    n_partitions: Partitions = 100,
+    sn_mva: Base = 100.0,
+    other: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="DIR", help="Tell the coverage beside this dataset's."),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Compute a dataset's statistics: stats.parquet, stats_plot.png and stats_plot.html."""
     log_to_file()
+    from data_engineering.scenarios.coverage import compare, read_coverage
     from data_engineering.scenarios.statistics import write_statistics
 
     raw, output = dataset_folder(folder), Output(as_json=json)
+    beside = None if other is None else read_coverage(dataset_folder(other))
     with output.working(f"statistics of {raw}"):
-        made = write_statistics(
+        found = write_statistics(
             raw, n_partitions=n_partitions, sn_mva=sn_mva, progress=_partitions(output)
-        ).files
-    output.done({"folder": str(raw), "files": [str(path) for path in made]}, map(str, made))
+        )
+    facts: dict[str, Any] = {"folder": str(raw), "files": [str(path) for path in found.files]}
+    shown = list(facts["files"])
+    if beside is not None:
+        differences = compare(beside, found.coverage)
+        facts["coverage"] = [asdict(each) for each in differences]
+        shown += [
+            f"coverage of {one.table}.{one.feature}: {one.second:.3f}, there {one.first:.3f}"
+            for one in differences
+        ]
+    output.done(facts, shown)
 
 
 def plots(

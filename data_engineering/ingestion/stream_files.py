@@ -10,7 +10,7 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -173,11 +173,6 @@ class FilePublisher:
         offset = self._next.get(place, 0)
         self._file.write(to_line(RawMessage(*place, offset, at, key, value)))
         self._next[place] = offset + 1
-
-    def send_all(self, messages: Iterable[tuple[str, bytes | None, bytes, int | None]]) -> None:
-        """Append many, given as the arguments of `send`."""
-        for topic, key, value, at in messages:
-            self.send(topic, key, value, at)
 
     def flush(self) -> None:
         """Let readers see what was sent."""

@@ -28,7 +28,7 @@ WORK = ".work"
 PLAN, CASE, LOADS = f"{WORK}/plan.json", f"{WORK}/case.json", f"{WORK}/loads"
 FORMAT = 1
 SEEDS = 2**31
-_PACKAGES = ("lascopf-platform", "numpy", "scipy", "pyarrow", "casadi", "lightsim2grid", "highspy")
+_PACKAGES = ("lascopf-platform", "numpy", "scipy", "pyarrow", "casadi", "lightsim2grid", "piqp")
 _PART_NUMBERS = 40_000
 _PART_SAMPLES = (40, 400)
 

@@ -32,7 +32,6 @@ from data_engineering.scenarios.checks_layout import (
     check_layout,
     check_order,
     sample_rows,
-    samples_of,
 )
 from data_engineering.scenarios.checks_list import CHECKS, OPTIMAL_ONLY, POWER_FLOW_ONLY
 from data_engineering.scenarios.checks_log import Finding, Log
@@ -276,8 +275,3 @@ def _check_samples(
             check(view)
         variants.check(view)
         demand.check(view)
-
-
-def checked_samples(findings: Findings) -> int:
-    """Samples whose values were looked at."""
-    return sum(samples_of(number, findings.scenarios) for number in findings.partitions)

@@ -142,11 +142,6 @@ class View:
         out = summed(at_from, self.from_bus, self.buses)
         return out + summed(at_to, self.to_bus, self.buses)
 
-    @cached_property
-    def dc_solved(self) -> Flags:
-        """Samples whose DC columns hold numbers, shape (S,)."""
-        return np.asarray(~np.isnan(self.part.bus["Va_dc"]).any(axis=1))
-
     def tables(self) -> list[tuple[TableLog, Columns]]:
         """The tables with one block of rows a sample, with where their findings go."""
         return [

@@ -255,6 +255,24 @@ def test_a_dispatch_under_way_when_the_process_ended_is_taken_up(settings, tmp_p
     assert state.trigger.flight is None
 
 
+def test_a_day_that_is_stored_already_does_not_make_its_recording_late(settings, tmp_path):
+    """The tables hold readings of hours later, as after an ingest of the whole day."""
+    later = record(tmp_path / "later.jsonl", scan(START + timedelta(hours=6)))
+    with open_runtime(settings, role="ingest") as runtime:
+        serve(settings, runtime.timeseries, FileSource(later), lambda _: None)
+
+    def messages():
+        for number in range(4):
+            yield from scan(START + 5 * number * MINUTE)
+
+    play(settings, record(tmp_path / "stream.jsonl", messages()), tmp_path / "results.jsonl")
+    with open_runtime(settings) as runtime:
+        decided = query(runtime.metadata, "SELECT action, decided_at FROM reoptimization_events")
+    assert (decided["action"] == "fire").any()
+    assert not (decided["action"] == "suppress").any()
+    assert (decided["decided_at"] < START + 16 * MINUTE).all()
+
+
 def test_a_case_without_a_grid_is_stored_all_the_same(store_settings, tmp_path):
     path = record(tmp_path / "stream.jsonl", scan(START))
     rules = ReoptimizationRules(clock="event")

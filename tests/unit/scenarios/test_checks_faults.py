@@ -9,17 +9,16 @@ import pytest
 from planted_faults import (
     BRANCH,
     FAULTS,
-    FOLDER_FAULTS,
     GEN,
     Change,
     Fault,
-    FolderFault,
     add,
     edit,
     permuted_twice,
     put,
     read,
 )
+from planted_file_faults import FOLDER_FAULTS, FolderFault
 from scenario_datasets import configuration, write_dataset
 
 from data_engineering.scenarios.checks import check_dataset
