@@ -57,8 +57,9 @@ test: $(READY) ## all tests but those that need other servers
 test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 	.venv-oracle/bin/pytest -m oracle
 
-test-services: $(READY) ## tests against real servers (Docker)
-	$(BIN)/pytest -m services
+# With servers of your own in LASCOPF_TEST_*: .venv/bin/pytest -m services
+test-services: $(READY) ## tests against real servers, in containers of their own (Docker)
+	tests/services/with_servers $(BIN)/pytest -m services
 
 # The programs that read scenario datasets, far from the platform's environment; torch makes it large.
 .venv-gridfm/.ready: tests/gridfm/pyproject.toml tests/gridfm/uv.lock | $(UV)
