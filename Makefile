@@ -10,6 +10,8 @@ export LASCOPF_HOME ?= $(CURDIR)/.lascopf
 # uv reads the locked environment's place from here; a foreign active environment is not touched.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS := never
+# Where Python may not keep what it compiled, each start compiles Airflow and pandas again for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 UV := .venv-uv/bin/uv
@@ -46,8 +48,14 @@ down: $(READY) ## end them
 status: $(READY) ## how they are
 	@$(BIN)/lascopf status
 
+# A worker for each processor, with a server of its own and one thread for linear algebra. A file's
+# tests stay together, since they share what they build. WORKERS=0 runs them in one process.
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 test: $(READY) ## all tests but those that need other servers
-	$(BIN)/pytest -m "not services and not benchmark"
+	$(ONE_THREAD) $(BIN)/pytest $(PARALLEL) -m "not services and not benchmark"
 
 # The outside solvers have an environment of their own: the platform must not lean on them.
 .venv-oracle/.ready: pyproject.toml uv.lock | $(UV)
@@ -55,7 +63,7 @@ test: $(READY) ## all tests but those that need other servers
 	@touch $@
 
 test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
-	.venv-oracle/bin/pytest -m oracle
+	$(ONE_THREAD) .venv-oracle/bin/pytest $(PARALLEL) -m oracle tests/oracle
 
 # With servers of your own in LASCOPF_TEST_*: .venv/bin/pytest -m services
 test-services: $(READY) ## tests against real servers, in containers of their own (Docker)
