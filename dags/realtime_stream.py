@@ -12,7 +12,7 @@ with DAG(
     "realtime_stream",
     schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
     catchup=False,
-    max_active_runs=4,  # a dispatch does not wait for a run that supervises
+    max_active_runs=4,  # a dispatch does not wait for a run that supervises; it is alone by a lock
     params={
         "key": Param(
             None,
@@ -25,16 +25,9 @@ with DAG(
     doc_md=__doc__,
 ):
 
-    @task.run_if(asked_key, skip_message="no decision to serve")
-    @task(max_active_tis_per_dag=1)  # one at a time; the next one waits in the queue
-    def dispatch(**context) -> dict:
-        key, run_id = asked_key(context), context["run_id"]
-        return run("orchestration.realtime_stream", "dispatch", context, key, run_id)
-
-    @task.skip_if(asked_key, skip_message="the run serves a decision")
     @task
-    def supervise(**context) -> dict:
-        return run("orchestration.realtime_stream", "look_after", context)
+    def react(**context) -> dict:
+        key, run_id = asked_key(context), context["run_id"]
+        return run("orchestration.realtime_stream", "react", context, key, run_id)
 
-    dispatch()
-    supervise()
+    react()

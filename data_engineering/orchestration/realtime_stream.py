@@ -11,7 +11,9 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from data_engineering.orchestration.steps import Facts
 from data_engineering.orchestration.stream_wiring import note_starts, results_publisher
 from data_engineering.runtime import Runtime
 from data_engineering.storage import metadata, stream_status
+from data_engineering.storage.stream_reads import Leadership
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ RESULTS_FILE = "lascopf_results_of_runs.jsonl"
 """Below `home/stream`: the results of runs, where there is no broker."""
 TOLD = ("dispatch_mw", "load_mw", "load_shed_mw", "over_generation_mw", "reserve_shortfall_mw")
 """Long parts of a result message; the tables have them."""
+TURN_SECONDS = 0.2
+"""Between looks whether another run still dispatches."""
 SILENT = timedelta(seconds=60)
 """A member without a sign of life for so long is taken for dead."""
 REMEMBERED = timedelta(days=1)
@@ -47,8 +52,26 @@ OPEN = """
 """
 
 
+def react(runtime: Runtime, key: str | None, run_id: str | None = None) -> Facts:
+    """What a run does: it serves the fire of its key, or without one looks after the service.
+
+    One task for both, for each task of a run costs the start of a process.
+
+    Args:
+        runtime: open stores.
+        key: idempotency key of a fire.
+        run_id: run of Airflow's.
+
+    Raises:
+        NoRows, ChecksFailed: see `dispatch` and `look_after`.
+    """
+    return look_after(runtime) if key is None else dispatch(runtime, key, run_id)
+
+
 def dispatch(runtime: Runtime, key: str, run_id: str | None = None) -> Facts:
     """Dispatch what a fire asks for; the same key again tells the same result.
+
+    Of several runs one dispatches at a time; the others wait.
 
     Args:
         runtime: open stores.
@@ -62,7 +85,10 @@ def dispatch(runtime: Runtime, key: str, run_id: str | None = None) -> Facts:
     asked = asked_by_key(runtime, key, run_id)
     settings = runtime.settings
     source = "kafka:" if settings.kafka_bootstrap else "file:"
-    with closing(results_publisher(settings, source, RESULTS_FILE)) as publisher:
+    with (
+        _alone(runtime),
+        closing(results_publisher(settings, source, RESULTS_FILE)) as publisher,
+    ):
         dispatcher = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
         message = dispatcher.dispatch(asked)
     facts = {name: value for name, value in message.items() if name not in TOLD}
@@ -70,6 +96,18 @@ def dispatch(runtime: Runtime, key: str, run_id: str | None = None) -> Facts:
         subject = f"dispatch {message['execution_id']}"
         raise ChecksFailed(subject, message["notes"], "see lascopf_executions")
     return {**facts, "rows": sum(len(each) for each in message.get("dispatch_mw", {}).values())}
+
+
+@contextmanager
+def _alone(runtime: Runtime) -> Iterator[None]:
+    """As long as the context no other run dispatches for the case."""
+    turn = Leadership(runtime.metadata, f"dispatch/{runtime.settings.case_name}")
+    while not turn.held():
+        time.sleep(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def look_after(runtime: Runtime) -> Facts:

@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 REQUESTS = uuid.UUID("a0f5b9a4-3f0b-5c55-8a2e-6f6d2f9b7c11")
 """Namespace of the executions that answer requests; fixed for ever."""
 DAG = "realtime_stream"
-LOOK_SECONDS = 0.5
-"""Between looks at a run of Airflow's."""
+LOOK_SECONDS = 0.2
+"""Between looks for the result of a run of Airflow's ..."""
+LOOKS_AT_RUN = 5
+"""... every so many of which ask Airflow how the run is."""
 CONFIG = ("horizon_start", "open_branches", "open_generators")
 """What a request may say."""
 
@@ -104,8 +106,7 @@ def through_airflow(
         except LascopfError as error:
             log.warning("this process dispatches %s: %s", asked.execution_id, error)
             return otherwise(asked)
-        _await(airflow, run, pause, seconds)
-        message = stored_message(runtime, asked)
+        message = _awaited(runtime, asked, airflow, run, pause, seconds)
         if message is None:
             log.warning("run %s of %s stored no result: this process does", run.run_id, DAG)
             return otherwise(asked)
@@ -114,16 +115,30 @@ def through_airflow(
     return reoptimise
 
 
-def _await(airflow: Airflow, run: Run, pause: Callable[[float], None], seconds: float) -> None:
-    """Wait for the end of a run; silence of Airflow is waited out."""
-    looks = max(int(seconds / LOOK_SECONDS), 1)
-    for _ in range(looks):
+def _awaited(
+    runtime: Runtime,
+    asked: Asked,
+    airflow: Airflow,
+    run: Run,
+    pause: Callable[[float], None],
+    seconds: float,
+) -> Facts | None:
+    """What a run stores; silence of Airflow and of the database is waited out.
+
+    A result is taken as soon as it is there, for Airflow needs another second to end the run. One
+    that failed may be that of an earlier try, and is taken when the run has ended.
+    """
+    for look in range(max(int(seconds / LOOK_SECONDS), 1)):
         try:
-            if airflow.run(run.dag_id, run.run_id).state in FINISHED:
-                return
+            message = stored_message(runtime, asked)
+            if message is not None and message["convergence_status"] != "failed":
+                return message
+            if look % LOOKS_AT_RUN == 0 and airflow.run(run.dag_id, run.run_id).state in FINISHED:
+                break
         except LascopfError as error:
             log.warning("run %s: %s", run.run_id, error)
         pause(LOOK_SECONDS)
+    return stored_message(runtime, asked)
 
 
 def known_document(decision: Decision) -> Mapping[str, Any]:

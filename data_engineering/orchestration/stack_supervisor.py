@@ -51,6 +51,7 @@ COMPONENTS = {
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
+_PROGRAMS = {"scheduler": "data_engineering.orchestration.stack_scheduler"}
 _START_SECONDS = 180.0
 _STOP_SECONDS = 5.0  # then a scheduler that waits for its tasks is killed; they are queued again
 
@@ -107,7 +108,7 @@ class _Supervisor:
             log_path.replace(log_path.with_suffix(".old.log"))
         with log_path.open("wb") as output:
             self.children[name] = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-m", "airflow", *command],
+                [sys.executable, "-m", _PROGRAMS.get(name, "airflow"), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

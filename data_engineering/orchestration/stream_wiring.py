@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SILENT = timedelta(seconds=30)
 """A member without a sign of life for so long commits nothing."""
 LOOK_SECONDS = 5.0
+LOGIN_SECONDS = 60.0
+"""Short beside the day that a token is valid: an Airflow that was set up anew is found soon."""
 
 
 RESULTS_FILE = "lascopf_results.jsonl"
@@ -88,7 +90,7 @@ def reacting(settings: Settings, publisher: Publisher) -> Iterator[StreamReactio
         here = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
         by_fire = direct(here)
         if settings.realtime.through == "airflow":
-            by_fire = through_airflow(runtime, _logged_in(settings), by_fire, time.sleep)
+            by_fire = through_airflow(runtime, logged_in(settings), by_fire, time.sleep)
         reaction = StreamReaction(
             runtime, ingest, by_fire, direct(here), process, _others(ingest, process)
         )
@@ -109,10 +111,18 @@ def note_starts(runtime: Runtime) -> Callable[[str], None]:
     return note
 
 
-def _logged_in(settings: Settings) -> Callable[[], Airflow]:
+def logged_in(settings: Settings) -> Callable[[], Airflow]:
+    """Gives a client of the local Airflow; a login is kept for `LOGIN_SECONDS`."""
+    kept: Airflow | None = None
+    until = 0.0
+
     def client() -> Airflow:
-        login = credentials(settings)
-        return log_in(login.url, login.user, login.password)
+        nonlocal kept, until
+        if kept is None or time.monotonic() >= until:
+            login = credentials(settings)
+            kept = log_in(login.url, login.user, login.password)
+            until = time.monotonic() + LOGIN_SECONDS
+        return kept
 
     return client
 

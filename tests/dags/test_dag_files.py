@@ -162,24 +162,8 @@ def test_a_wrong_field_is_refused_by_the_form(dags, name, value):
         param.resolve(value)
 
 
-def test_realtime_stream_dispatches_one_at_a_time_or_supervises(dags):
-    dag = dags["realtime_stream"]
-    assert {task.task_id for task in dag.tasks} == {"dispatch", "supervise"}
-    assert edges(dag) == set()
-    assert dag.get_task("dispatch").max_active_tis_per_dag == 1
-
-
-@pytest.mark.parametrize(("key", "skipped"), [("0f" * 32, "supervise"), (None, "dispatch")])
-def test_a_realtime_run_with_a_key_dispatches_and_one_without_supervises(dags, key, skipped):
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    for task in dags["realtime_stream"].tasks:
-        check = task._pre_execute_hook
-        if task.task_id == skipped:
-            with pytest.raises(AirflowSkipException):
-                check({"params": {"key": key}})
-        else:
-            check({"params": {"key": key}})
+def test_realtime_stream_is_one_task_for_a_second_would_be_a_second_process(dags):
+    assert [task.task_id for task in dags["realtime_stream"].tasks] == ["react"]
 
 
 @pytest.mark.parametrize(

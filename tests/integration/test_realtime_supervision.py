@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from data_engineering.orchestration.steps import asked_key
 from data_engineering.runtime import open_runtime
 from data_engineering.storage import reoptimization, stream_status
 from data_engineering.storage.metadata import query
+from data_engineering.storage.stream_reads import Leadership
 
 pytestmark = pytest.mark.integration
 
@@ -60,7 +62,7 @@ def test_a_run_dispatches_the_fire_of_its_key(runtime):
     store_day(runtime)
     decision = fire(runtime, Topology(branches=frozenset({"A27"})))
     facts = realtime_stream.dispatch(runtime, decision.idempotency_key, "run-1")
-    again = realtime_stream.dispatch(runtime, decision.idempotency_key, "run-2")
+    again = realtime_stream.react(runtime, decision.idempotency_key, "run-2")
     assert (facts["convergence_status"], facts["open_branches"]) == ("optimal", ["A27"])
     assert facts["rows"] == 158 * 12
     assert again["execution_id"] == facts["execution_id"] == decision.execution_id
@@ -73,6 +75,21 @@ def test_a_run_dispatches_the_fire_of_its_key(runtime):
     told = list(read_messages(runtime.settings.home / "stream" / realtime_stream.RESULTS_FILE))
     assert [each.key.decode() for each in told] == [decision.idempotency_key] * 2
     assert told[0].value == told[1].value
+
+
+def test_of_two_runs_one_dispatches_at_a_time(runtime):
+    store_day(runtime)
+    decision = fire(runtime, Topology())
+    with open_runtime(runtime.settings) as other, ThreadPoolExecutor(1) as thread:
+        busy = Leadership(other.metadata, f"dispatch/{CASE}")
+        assert busy.held()
+        waiting = thread.submit(realtime_stream.dispatch, runtime, decision.idempotency_key)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=3 * realtime_stream.TURN_SECONDS)
+        busy.release()
+        assert waiting.result(timeout=60)["convergence_status"] == "optimal"
+        assert busy.held()  # it gave its turn back
+        busy.release()
 
 
 def test_a_key_that_nobody_fired_is_refused(runtime):
@@ -110,7 +127,7 @@ def supervised(runtime, *members: Member):
 def test_a_service_that_is_well_is_left_alone(runtime):
     facts = supervised(runtime, member(os.getpid(), 1.0))
     assert (len(facts["alive"]), facts["dead"], facts["lag"]) == (1, [], 10)
-    assert realtime_stream.look_after(runtime)["alive"] == facts["alive"]
+    assert realtime_stream.react(runtime, None)["alive"] == facts["alive"]
     done = realtime_stream.restart(runtime, facts)
     assert done["restarted"] == []
     assert realtime_stream.judge(runtime, done) == done

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from data_engineering.model.errors import AirflowUnavailable, BadInput
+from data_engineering.model.errors import AirflowUnavailable, BadInput, DatabaseUnavailable
 from data_engineering.model.snapshot import Snapshot, Topology
 from data_engineering.model.stream import StreamRequest
 from data_engineering.orchestration import reoptimise
@@ -47,38 +47,64 @@ class Airflow:
         return Run(dag_id, run_id, state, {}, None)
 
 
-def answered(monkeypatch, airflow, stored, seconds=5.0):
-    """What is answered, by whom, and how often it was looked."""
-    pauses = []
-    monkeypatch.setattr(reoptimise, "stored_message", lambda runtime, asked: stored)
+DONE = {"convergence_status": "optimal"}
+FAILED = {"convergence_status": "failed"}
+HERE = {"by": "this process"}
+
+
+def answered(monkeypatch, airflow, *stored, seconds=5.0):
+    """What is answered, and how often it was waited.
+
+    Args:
+        stored: what is in the tables at each look, the last one for ever; an error is raised.
+    """
+    pauses, found = [], list(stored)
+
+    def look(runtime, asked):
+        message = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    monkeypatch.setattr(reoptimise, "stored_message", look)
 
     def log_in():
         if airflow is None:
             raise AirflowUnavailable("here", "refused")
         return airflow
 
-    answer = reoptimise.through_airflow(
-        None, log_in, lambda asked: {"by": "this process"}, pauses.append, seconds
-    )
+    answer = reoptimise.through_airflow(None, log_in, lambda asked: HERE, pauses.append, seconds)
     return answer(asked()), len(pauses)
 
 
-def test_a_run_is_triggered_by_the_key_and_awaited(monkeypatch):
-    airflow = Airflow("queued", "running", None, "success")
-    assert answered(monkeypatch, airflow, {"by": "run"}) == ({"by": "run"}, 3)
+def test_a_run_is_triggered_by_the_key_and_its_result_taken_before_it_ends(monkeypatch):
+    airflow = Airflow("queued", "running")
+    assert answered(monkeypatch, airflow, None, None, None, DONE) == (DONE, 3)
     assert airflow.triggered == [("realtime_stream", {"key": KEY})]
 
 
+def test_silence_of_airflow_and_of_the_database_is_waited_out(monkeypatch):
+    silent = DatabaseUnavailable("here", "gone")
+    assert answered(monkeypatch, Airflow(None), None, silent, DONE) == (DONE, 2)
+
+
+def test_a_failure_of_an_earlier_try_is_taken_when_the_run_has_ended(monkeypatch):
+    again = Airflow("running", "running", "failed")
+    assert answered(monkeypatch, again, FAILED) == (FAILED, 10)
+    better = Airflow("running")
+    assert answered(monkeypatch, better, FAILED, FAILED, DONE) == (DONE, 2)
+
+
 def test_this_process_dispatches_where_airflow_does_not_answer(monkeypatch):
-    assert answered(monkeypatch, None, None) == ({"by": "this process"}, 0)
+    assert answered(monkeypatch, None, None) == (HERE, 0)
 
 
 def test_this_process_dispatches_where_a_run_stores_nothing(monkeypatch):
-    assert answered(monkeypatch, Airflow("failed"), None) == ({"by": "this process"}, 0)
+    assert answered(monkeypatch, Airflow("failed"), None) == (HERE, 0)
 
 
 def test_a_run_that_does_not_end_is_given_up(monkeypatch):
-    assert answered(monkeypatch, Airflow("queued"), None, 3.0) == ({"by": "this process"}, 6)
+    assert answered(monkeypatch, Airflow("queued"), None, seconds=3.0) == (HERE, 15)
 
 
 def wanted(**config):
