@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP_MS = 10_000
 _LOOK_MS = 5_000
+_JOIN_SECONDS = 1.0
 _CLOSED_OFTEN = 3
 _FETCH_BYTES, _PARTITION_BYTES = 32_000_000, 8_000_000
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class KafkaSource:
         self._lost: set[Place] = set()
         self._gained: set[Place] = set()
         self._next: dict[Place, int] = {}
+        self._joining = True
         try:
             missing = sorted(set(topics) - _topics(self._consumer, self._where))
             if missing:
@@ -96,6 +98,9 @@ class KafkaSource:
         """
         from kafka import errors
 
+        if self._joining:
+            # The client forgets a join that ended while nobody waited for it, and asks once more.
+            seconds = max(seconds, _JOIN_SECONDS)
         try:
             records = self._consumer.poll(timeout_ms=int(seconds * 1000))
         except errors.KafkaError as error:
@@ -182,9 +187,10 @@ class KafkaSource:
         """Leave the group, so that others take over at once."""
         self._consumer.close(autocommit=False, timeout_ms=_LOOK_MS)
 
-    def note(self, lost: set[Place], gained: set[Place]) -> None:
+    def note(self, lost: set[Place], gained: set[Place], *, joining: bool = False) -> None:
         """What the group gave and took; called from the client's own thread."""
         with self._lock:
+            self._joining = joining
             self._gained -= lost
             self._lost |= lost
             self._gained |= gained
@@ -195,7 +201,10 @@ def _listener(source: KafkaSource) -> Any:
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         def on_partitions_revoked(self, revoked: Any) -> None:
-            source.note({Place(p.topic, p.partition) for p in revoked}, set())
+            source.note({Place(p.topic, p.partition) for p in revoked}, set(), joining=True)
+            # Where new metadata is the only reason to join again, the client (3.0.12) no longer sees
+            # one after a poll that ended before the join did, and would stay outside for good.
+            source._consumer._coordinator.request_rejoin()
 
         def on_partitions_assigned(self, assigned: Any) -> None:
             source.note(set(), {Place(p.topic, p.partition) for p in assigned})

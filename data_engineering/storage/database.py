@@ -105,7 +105,7 @@ def explain(error: psycopg2.Error, where: str) -> LascopfError:
         return _explain_connection(reason, where)
     if code == "53100" or "No space left on device" in reason:
         return DiskFull(where, reason)
-    if code in ("40001", "40P01", "53200", "53300", "55P03"):
+    if code in ("25P03", "40001", "40P01", "53200", "53300", "55P03"):
         return DatabaseBusy(where, reason)
     if code.startswith("08") or code in ("57P01", "57P02", "57P03", "57P05"):
         return _explain_silence(reason, where)

@@ -4,21 +4,71 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg2.errors
 from psycopg2.extras import execute_values
 
 from data_engineering.model.stream import Claim, DeadLetter, Place, StreamRequest
 
 LATEST_SECONDS = 253_402_300_799.0
 """The end of the year 9999; a producer's clock may say anything."""
+_BATCH_SECONDS = 5
+"""A batch that is being stored by whoever had the partitions is waited for, but no longer."""
+_log = logging.getLogger(__name__)
 
 
 def claim(cursor: Any, stream: str, member: str, places: Sequence[Place]) -> dict[Place, Claim]:
-    """Take over partitions for a member; those that are new begin at their offset 0."""
+    """Take over partitions for a member; those that are new begin at their offset 0.
+
+    A process that was put to sleep while it stored a batch holds its rows locked, and no timeout of
+    the server ends a COPY that waits for its client. Its session is ended, its batch is undone.
+
+    Raises:
+        psycopg2.errors.LockNotAvailable: they are held still; try again.
+    """
     if not places:
         return {}
+    cursor.execute(f"SET LOCAL lock_timeout = '{_BATCH_SECONDS}s'")
+    cursor.execute("SAVEPOINT claim")
+    try:
+        return _take(cursor, stream, member, places)
+    except psycopg2.errors.LockNotAvailable:
+        cursor.execute("ROLLBACK TO SAVEPOINT claim")
+    _end_holders(cursor, stream, places)
+    return _take(cursor, stream, member, places)
+
+
+def _end_holders(cursor: Any, stream: str, places: Sequence[Place]) -> None:
+    """End the sessions whose open transactions have changed the rows of partitions.
+
+    What `xmax` names of a row that we can see is the transaction that is changing it. A session may
+    end those of its own login: not as the role that the platform works as, nor of other logins.
+    """
+    cursor.execute("SET LOCAL ROLE NONE")
+    try:
+        found = execute_values(
+            cursor,
+            "SELECT held.pid, pg_terminate_backend(held.pid) FROM (SELECT DISTINCT l.pid "
+            "FROM (VALUES %s) AS v (stream, topic, part) JOIN stream_offsets AS o "
+            "ON o.stream = v.stream AND o.topic = v.topic AND o.stream_partition = v.part "
+            "JOIN pg_locks AS l ON l.transactionid = o.xmax AND l.granted "
+            "AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid()) AS held",
+            [(stream, *place) for place in places],
+            page_size=1000,
+            fetch=True,
+        )
+    except psycopg2.errors.InsufficientPrivilege as error:
+        _log.warning("a sleeping session holds partitions and is not ours to end: %s", error)
+    else:
+        _log.warning("ended %d sessions that held our partitions", len(found))
+    # Takes back the role too.
+    cursor.execute("ROLLBACK TO SAVEPOINT claim")
+
+
+def _take(cursor: Any, stream: str, member: str, places: Sequence[Place]) -> dict[Place, Claim]:
     found = execute_values(
         cursor,
         "INSERT INTO stream_offsets AS o "

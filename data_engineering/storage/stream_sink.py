@@ -35,7 +35,11 @@ from data_engineering.storage import stream_books, stream_rows
 from data_engineering.storage.database import explain, where_of
 
 _RETRIED = ("08", "40", "53", "57P")
-_READ_ONLY = "25006"  # the server that a fail-over left behind
+_LATER = (
+    "25006",  # read-only: the server that a fail-over left behind
+    "25P03",  # we slept within a transaction
+    "55P03",  # somebody holds what we claim
+)
 _LIMIT = "53400"  # TimescaleDB: more compressed rows than one statement may touch
 _UNLIMITED = "SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
 _DATA = ("21", "22", "23")
@@ -259,7 +263,7 @@ def retryable(error: BaseException) -> bool:
     """Whether the same batch may be stored later: the server is down, full, busy or read-only."""
     cause = error.__cause__
     if isinstance(cause, psycopg2.Error) and cause.pgcode:
-        return cause.pgcode.startswith(_RETRIED) or cause.pgcode == _READ_ONLY or _no_day(cause)
+        return cause.pgcode.startswith(_RETRIED) or cause.pgcode in _LATER or _no_day(cause)
     return isinstance(error, Retryable | DiskFull)
 
 
