@@ -47,7 +47,7 @@ def _serve(options: dict[str, Any], source: str, log: str) -> None:
     os.dup2(out, sys.stderr.fileno())
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # one that hangs tells where
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.INFO)  # joins and assignments
     settings = Settings(**options)
     assert settings.timeseries_url is not None
     stop = threading.Event()
