@@ -28,8 +28,10 @@ from data_engineering.model.stream import (
     Place,
     RawMessage,
 )
+from data_engineering.model.tables import TABLES
 from data_engineering.orchestration.stream_health import Health
 from data_engineering.settings import Stream
+from data_engineering.storage.stream_parts import Newest
 from data_engineering.storage.stream_sink import Batch, Sink, retryable, without
 
 _IDLE_SECONDS = 0.2
@@ -90,6 +92,7 @@ class Service:
     stop: threading.Event = field(default_factory=threading.Event)
     _pending: deque[RawMessage] = field(default_factory=deque)
     _unclaimed: set[Place] = field(default_factory=set)
+    _newest: Newest = field(default_factory=Newest)
     _work: _Work | None = None
     _retry_at: float = 0.0
 
@@ -126,7 +129,7 @@ class Service:
         # No claim is made between the poll and here: what is claimed was read from its claim on.
         self._pending.extend(m for m in found if Place(m.topic, m.partition) in self.sink.claims)
         if self._pending:
-            work = _prepare(self._take(), self.rules)
+            work = _prepare(self._take(), self.rules, self._newest)
             self._finish(thread)
             self._submit(thread, work)
         else:
@@ -264,7 +267,7 @@ class _Work:
     stored: Future[Stored] | None = None
 
 
-def _prepare(messages: list[RawMessage], rules: Rules) -> _Work:
+def _prepare(messages: list[RawMessage], rules: Rules, seen: Newest) -> _Work:
     parsed = parse(messages, rules)
     first: dict[Place, int] = {}
     following: dict[Place, int] = {}
@@ -281,7 +284,10 @@ def _prepare(messages: list[RawMessage], rules: Rules) -> _Work:
                 return one.value, one.timestamp_ms
         raise KeyError(offset)
 
-    batch = Batch(parsed.rows, parsed.requests, parsed.letters, first, following, newest, value)
+    parts = {name: seen.parts(TABLES[name], rows) for name, rows in parsed.rows.items()}
+    batch = Batch(
+        parsed.rows, parsed.requests, parsed.letters, first, following, newest, value, parts
+    )
     return _Work(messages, batch, sum(rows.num_rows for rows in parsed.rows.values()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -83,14 +83,21 @@ def _names(table: Table) -> sql.Composed:
 
 def copy(cursor: Any, target: sql.Identifier, table: Table, rows: pa.Table) -> None:
     """Write rows into `target`, which has the written columns of `table`, by binary COPY."""
+    copy_pieces(cursor, target, table, encode(table, rows))
+
+
+def copy_pieces(
+    cursor: Any, target: sql.Identifier, table: Table, pieces: Iterable[bytes | pa.Buffer]
+) -> None:
+    """Write rows as `encode` gives them; see `copy`."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, _names(table))
-    cursor.copy_expert(statement, _Stream(encode(table, rows)), size=1 << 20)
+    cursor.copy_expert(statement, _Stream(iter(pieces)), size=1 << 20)
 
 
 class _Stream(io.RawIOBase):
     """Pieces of bytes as the file that the driver wants to read."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes | pa.Buffer]) -> None:
         self._pieces, self._rest = pieces, memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:

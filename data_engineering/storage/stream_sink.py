@@ -11,7 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from data_engineering.model.stream import (
 from data_engineering.model.tables import TABLES
 from data_engineering.storage import stream_books, stream_rows
 from data_engineering.storage.database import explain, where_of
+from data_engineering.storage.stream_parts import Parts
 
 _RETRIED = ("08", "40", "53", "57P")
 _LATER = (
@@ -55,6 +56,7 @@ class Batch:
         first, following: by partition, the first message of the batch and the one after it.
         newest_ms: by partition, time stamp of its last message.
         values: the bytes of a message, for those that the database refuses.
+        parts: `rows` made ready by `stream_parts`; a table that is not there has no new rows.
     """
 
     rows: Mapping[str, pa.Table]
@@ -64,11 +66,12 @@ class Batch:
     following: Mapping[Place, int]
     newest_ms: Mapping[Place, int]
     values: Callable[[Place, int], tuple[bytes, int]]
+    parts: Mapping[str, Parts] = field(default_factory=dict)
 
 
 @dataclass
 class _Guess:
-    """Whether the next rows of a table are new; wrong guesses make the next ones rarer."""
+    """Whether rows that are thought new are; wrong guesses make the next ones rarer."""
 
     _pause: int = 0
     _longest: int = 1
@@ -199,7 +202,13 @@ class Sink:
             return
         cursor.execute("SAVEPOINT rows")
         try:
-            self._put(cursor, name, rows.drop_columns([PARTITION, OFFSET]), used=used)
+            parts = None if used else batch.parts.get(name)
+            if parts is None or not self._put_new(cursor, name, parts):
+                others = rows.drop_columns([PARTITION, OFFSET])
+            else:
+                others = parts.others
+            if others.num_rows:
+                stream_rows.upsert(cursor, TABLES[name], others, used=used)
         except psycopg2.Error as error:
             if _is_data(error):
                 cursor.execute("ROLLBACK TO SAVEPOINT rows")
@@ -220,19 +229,19 @@ class Sink:
             return
         cursor.execute("RELEASE SAVEPOINT rows")
 
-    def _put(self, cursor: Any, name: str, rows: pa.Table, *, used: bool) -> None:
-        """Rows that are thought to be new are copied straight; keys that are known tell."""
+    def _put_new(self, cursor: Any, name: str, parts: Parts) -> bool:
+        """Copy the rows that are thought new straight into the table; whether their keys were."""
         guess = self._guess[name]
-        if not used and guess.new():
-            try:
-                stream_rows.insert(cursor, TABLES[name], rows)
-            except psycopg2.errors.UniqueViolation:
-                guess.wrong()
-                cursor.execute("ROLLBACK TO SAVEPOINT rows")
-            else:
-                guess.right()
-                return
-        stream_rows.upsert(cursor, TABLES[name], rows, used=used)
+        if not parts.new or not guess.new():
+            return False
+        try:
+            stream_rows.insert(cursor, TABLES[name], parts.new)
+        except psycopg2.errors.UniqueViolation:
+            guess.wrong()
+            cursor.execute("ROLLBACK TO SAVEPOINT rows")
+            return False
+        guess.right()
+        return True
 
     def _make_days(self, name: str, rows: pa.Table) -> None:
         """The partitions that rows need, in a transaction of their own; see `timeseries.write`."""
