@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import StoreDatabases, create_database, drop_database, migrate_url
+from databases import StoreDatabases, create_database, drop_database, ignore_crashes, migrate_url
 
 from data_engineering.settings import Settings
 from data_engineering.storage import embedded
@@ -24,6 +24,7 @@ def embedded_server() -> Iterator[embedded.Embedded]:
         home = Path(folder)
         server = embedded.start(home)
         try:
+            ignore_crashes(server.timeseries_url)
             migrate_url(server.timeseries_url, "timeseries")
             migrate_url(server.metadata_url, "metadata")
             yield server

@@ -53,6 +53,19 @@ def drop_database(url: str) -> None:
     engine.dispose()
 
 
+def ignore_crashes(url: str) -> None:
+    """Let a server that only tests use not wait for its disk: what a crash would lose is not kept.
+
+    All of these may be changed while it runs. Tests of crashes start servers of their own.
+    """
+    engine = sa.create_engine(_driven(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(sa.text(f"ALTER SYSTEM SET {name} = off"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
+    engine.dispose()
+
+
 def migrate_url(url: str, store: Store) -> list[str]:
     """Migrate a database and leave no session on it, so that it can be a template."""
     engine = open_engine(url)
