@@ -66,10 +66,11 @@ class ReoptimizationRules(BaseModel):
     fresh_share: float = Field(0.9, gt=0, le=1, description="points that a dispatch needs fresh")
     dead_man_minutes: float = Field(15.0, gt=0, description="without a solve: alarm")
     solve_limit_seconds: float = Field(300.0, gt=0, description="a solve that takes longer is lost")
-    clock: Literal["auto", "wall", "event"] = Field(
+    clock: Literal["auto", "wall", "event", "recording"] = Field(
         "auto",
         description="wall: this machine's; event: the newest reading tells the time, for replays "
-        "of the past; auto: event for a recorded file, else wall",
+        "of the past; recording: the same, and time stands still until the next one is read; "
+        "auto: recording for a file, event for a file that is followed, else wall",
     )
 
     @model_validator(mode="after")

@@ -152,7 +152,7 @@ def _serve(
     from data_engineering.runtime import open_runtime
 
     opened = open_source(source, settings, follow=follow)
-    settings = with_clock(settings, opened.name)
+    settings = with_clock(settings, opened.name, follow=follow)
     with (
         output.working(f"reading {opened.name}"),
         open_runtime(settings, role=ROLE) as runtime,

@@ -14,13 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from data_engineering.model.decisions import Decision
-from data_engineering.model.errors import BadInput, Fenced, LascopfError, NoRows, Retryable
+from data_engineering.model.errors import BadInput, Fenced, NoRows, Retryable
+from data_engineering.model.snapshot import NEVER_NS
 from data_engineering.model.stream import Committed, StreamRequest
 from data_engineering.orchestration.realtime_inputs import Asked
 from data_engineering.orchestration.reoptimise import (
@@ -28,11 +28,14 @@ from data_engineering.orchestration.reoptimise import (
     asked_by_key,
     asked_by_request,
 )
+from data_engineering.orchestration.stream_jobs import Ended, Jobs
 from data_engineering.orchestration.stream_memory import Memory
 from data_engineering.runtime import Runtime
-from data_engineering.storage import reoptimization, stream_status
+from data_engineering.storage import stream_status
 from data_engineering.storage.stream_reads import Leadership
 from data_engineering.transformation import stream_state
+from data_engineering.transformation.recording import Seconds
+from data_engineering.transformation.reoptimization import SECOND
 from data_engineering.transformation.stream_state import Reaction
 
 log = logging.getLogger(__name__)
@@ -41,20 +44,12 @@ WAITING = 200
 """Batches that may wait; more than that hold the sink up."""
 LOOK_SECONDS = 1.0
 """Longest pause between looks."""
-FORECAST_SECONDS = 60.0
-"""Between looks for newer forecasts, by the machine's clock and by the stream's."""
+REQUEST_SECONDS = 60.0
+"""Between looks for requests that nobody answered, and for a grid where there is none."""
 SAVE_SECONDS = 10.0
 """Between saves of a state from which nothing followed."""
 ENDING_SECONDS = 30.0
 """What is left when it ends may take so long; the rest is taken up at the next start."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A dispatch that ended."""
-
-    asked: Asked
-    succeeded: bool
 
 
 @dataclass(eq=False)
@@ -77,31 +72,32 @@ class StreamReaction:
     member: str
     others: Callable[[], bool] = lambda: False
     _inbox: queue.Queue[Committed | bool] = field(default_factory=lambda: queue.Queue(WAITING))
-    _ended: deque[Ended] = field(default_factory=deque)
-    _worker: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="stream-dispatch")
-    )
-    _jobs: set[Future[None]] = field(default_factory=set)
     _thread: threading.Thread | None = None
+    _jobs: Jobs = field(init=False)
+    _begun: threading.Event = field(default_factory=threading.Event)
     _memory: Memory | None = None
     _lock: Leadership | None = None
     _backlog: list[Decision] = field(default_factory=list)
     _fired: list[Asked] = field(default_factory=list)
+    _seconds: Seconds = field(default_factory=Seconds)
+    _ahead: deque[tuple[int, Committed]] = field(default_factory=deque)
     _asking: set[str] = field(default_factory=set)
     _begin_at: float = 0.0
-    _forecast_at: float = 0.0
-    _forecast_for: datetime | None = None
     _read_at: float = 0.0
     _saved_at: float = 0.0
     _failure: BaseException | None = None
 
+    def __post_init__(self) -> None:
+        self._jobs = Jobs(self.runtime, self.ingest, self._wake)
+
     def start(self) -> None:
-        """Begin to react."""
+        """Begin to react; what comes from now on is not in the tables that it begins with."""
         self._lock = Leadership(
             self.runtime.metadata, f"reaction/{self.runtime.settings.case_name}"
         )
         self._thread = threading.Thread(target=self._run, name="stream-reaction", daemon=True)
         self._thread.start()
+        self._begun.wait(timeout=ENDING_SECONDS)
 
     def on_committed(self, committed: Committed) -> None:
         """Take in what a transaction stored; waits while too much waits.
@@ -124,13 +120,15 @@ class StreamReaction:
             return
         self._inbox.put(False)
         self._thread.join()
-        self._worker.shutdown()
+        self._jobs.close()
         if self._lock is not None:
             self._lock.release()
 
     def _run(self) -> None:
         try:
             deadline = math.inf
+            self._turn(None)
+            self._begun.set()
             while not (deadline < math.inf and self._idle()) and time.monotonic() < deadline:
                 item = self._next()
                 if item is False:
@@ -141,9 +139,14 @@ class StreamReaction:
         except BaseException as error:
             log.exception("the reaction to the stream ended")
             self._failure = error
+            self._begun.set()
 
     def _idle(self) -> bool:
-        return self._inbox.empty() and not (self._jobs or self._ended or self._fired)
+        return self._inbox.empty() and self._jobs.idle and not self._fired
+
+    def _wake(self) -> None:
+        with suppress(queue.Full):  # then it is looked at with what is there anyway
+            self._inbox.put_nowait(True)
 
     def _next(self) -> Committed | bool:
         """What was committed; False at the end, True where there is something else to do."""
@@ -156,18 +159,23 @@ class StreamReaction:
         if self._memory is None:
             return LOOK_SECONDS
         wall, rules = _now(), self.runtime.settings.reoptimization
+        if rules.clock == "recording":
+            return LOOK_SECONDS
         due = stream_state.next_tick(self._memory.state, rules, wall)
         return min(max((due - wall).total_seconds(), 0.0), LOOK_SECONDS)
 
-    def _turn(self, item: Committed | bool) -> None:
+    def _turn(self, item: Committed | bool | None) -> None:
+        """Do one thing: take in, look, end; None only begins."""
         try:
             if not self._leads():
-                self._ended.clear()
+                self._jobs.ended.clear()
                 return
             self._end_all()
             if isinstance(item, Committed):
                 self._take_in(item)
-            else:
+            elif item is False:
+                self._play_out()
+            elif item is not None:
                 self._look()
             self._save()
         except Fenced as error:
@@ -189,7 +197,7 @@ class StreamReaction:
                 self._begin()
             except NoRows as error:
                 log.warning("nothing is decided: %s", error)
-                self._begin_at = time.monotonic() + FORECAST_SECONDS
+                self._begin_at = time.monotonic() + REQUEST_SECONDS
         return self._memory is not None
 
     def _begin(self) -> None:
@@ -197,8 +205,11 @@ class StreamReaction:
         self._memory = Memory.take_over(self.runtime, self.member)
         try:
             self._take_up()
-            self._decided(self._memory.catch_up(_now()))
-            self._refresh()
+            if self._recorded:
+                self._play_on()
+            else:
+                self._decided(self._memory.catch_up(_now()))
+                self._memory.refresh(_now())
         except Retryable:
             self._step_down()
             raise
@@ -216,46 +227,107 @@ class StreamReaction:
 
     def _step_down(self) -> None:
         self._memory, self._backlog, self._fired = None, [], []
+        self._seconds = Seconds()
+        self._ahead.clear()
         if self._lock is not None:
             self._lock.release()
 
     def _take_in(self, committed: Committed) -> None:
-        memory, rules = self._known, self.runtime.settings.reoptimization
-        # A recording is read faster than it happened: each of its scans is decided on its own.
-        parts = committed.by_scan() if rules.clock == "event" else [committed]
-        for part in parts:
+        if self._recorded:
+            self._ahead.extend(self._seconds.add(committed))
+            self._play()
+            return
+        # The past is read faster than it happened: each of its scans is decided on its own.
+        event = self.runtime.settings.reoptimization.clock == "event"
+        for part in committed.by_scan() if event else [committed]:
             self._settle()
-            self._refresh()
-            self._decided(stream_state.absorb(memory.state, memory.facts, rules, part, _now()))
-            self._save()
+            self._absorb(part)
         for request in committed.requests:
             self._ask(request)
 
+    def _absorb(self, part: Committed) -> None:
+        memory, rules = self._known, self.runtime.settings.reoptimization
+        memory.refresh(_now())
+        self._decided(stream_state.absorb(memory.state, memory.facts, rules, part, _now()))
+        self._save()
+
+    def _play(self) -> None:
+        """Let the time of a recording pass up to each second that is whole, and take that in."""
+        while self._ahead:
+            second, part = self._ahead[0]
+            longest = stream_state.longest_wait(self.runtime.settings.reoptimization)
+            end_ns = min(second * SECOND, self._known.state.newest_ns + longest)
+            while self._let_pass(end_ns):
+                pass
+            self._ahead.popleft()
+            self._absorb(part)
+            for request in part.requests:
+                self._ask(request)
+
+    def _play_on(self) -> None:
+        """Where another process was ended: with what the tables hold beyond its state."""
+        self._read_requests()
+        found = self._known.committed()
+        if found is not None:
+            self._ahead.extend(self._seconds.add(found))
+
+    def _play_out(self) -> None:
+        """At the end of a recording: what waits is served, as if it went on in silence."""
+        if not self._recorded:
+            return
+        self._ahead.extend(self._seconds.rest())
+        self._play()
+        rules, state = self.runtime.settings.reoptimization, self._known.state
+        end_ns = state.newest_ns + int(rules.storm_seconds * SECOND)
+        while self._known.state.trigger.waiting and self._let_pass(end_ns):
+            pass
+
+    def _let_pass(self, end_ns: int) -> bool:
+        """Come to the next moment of a recording at which a look is due; False where none is."""
+        memory, rules = self._known, self.runtime.settings.reoptimization
+        self._settle()
+        due_ns = stream_state.next_due(memory.state, rules, end_ns)
+        if due_ns is None:
+            return False
+        memory.state = stream_state.wait_until(memory.state, due_ns)
+        memory.refresh(_now())
+        self._decided(stream_state.tick(memory.state, memory.facts, rules, _now()))
+        self._save()
+        return True
+
     def _look(self) -> None:
         memory, rules = self._known, self.runtime.settings.reoptimization
-        self._refresh()
         passed = time.monotonic() - self._read_at
-        if passed >= LOOK_SECONDS and (passed >= FORECAST_SECONDS or self.others()):
+        if passed >= LOOK_SECONDS and (passed >= REQUEST_SECONDS or self.others()):
             self._read_at = time.monotonic()
-            if self.others():
+            if self.others() and not self._recorded:
                 self._decided(memory.catch_up(_now()))
-            for request in stream_status.open_requests(self.ingest.timeseries, memory.case_name):
-                self._ask(request)
-        self._decided(stream_state.tick(memory.state, memory.facts, rules, _now()))
+            self._read_requests()
+        if self._recorded:
+            self._play()  # what an outage of the database held up; else its time stands still
+        elif rules.clock != "event" or memory.state.newest_ns != NEVER_NS:
+            memory.refresh(_now())
+            self._decided(stream_state.tick(memory.state, memory.facts, rules, _now()))
+
+    def _read_requests(self) -> None:
+        for request in stream_status.open_requests(self.ingest.timeseries, self._known.case_name):
+            self._ask(request)
 
     def _settle(self) -> None:
-        """Let a recording wait for its dispatches: its time would run away from them."""
-        if self.runtime.settings.reoptimization.clock != "event":
+        """Let the past wait for its dispatches: its time would run away from them."""
+        rules = self.runtime.settings.reoptimization
+        if rules.clock not in ("event", "recording"):
             return
-        deadline = time.monotonic() + ENDING_SECONDS
-        while (self._jobs or self._ended) and time.monotonic() < deadline:
-            wait(list(self._jobs), timeout=LOOK_SECONDS)
+        patience = rules.solve_limit_seconds if self._recorded else ENDING_SECONDS
+        deadline = time.monotonic() + patience
+        while not self._jobs.idle and time.monotonic() < deadline:
+            self._jobs.wait(LOOK_SECONDS)
             self._end_all()
             self._save()
 
     def _end_all(self) -> None:
-        while self._ended:
-            self._end(self._ended.popleft())
+        while self._jobs.ended:
+            self._end(self._jobs.ended.popleft())
 
     def _end(self, ended: Ended) -> None:
         if ended.asked.request_id is not None:
@@ -291,7 +363,7 @@ class StreamReaction:
             self._backlog, self._saved_at = [], time.monotonic()
         fired, self._fired = self._fired, []
         for asked in fired:
-            self._submit(self.answer_fire, asked)
+            self._jobs.submit(self.answer_fire, asked)
 
     def _ask(self, request: StreamRequest) -> None:
         """Answer a request of a message once."""
@@ -310,54 +382,11 @@ class StreamReaction:
             stream_status.answer_request(engine, request.request_id, str(error), refused=True)
             return
         self._asking.add(request.request_id)
-        self._submit(self.answer_request, asked)
+        self._jobs.submit(self.answer_request, asked)
 
-    def _submit(self, answer: Reoptimise, asked: Asked) -> None:
-        job = self._worker.submit(self._answer, answer, asked)
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-
-    def _answer(self, answer: Reoptimise, asked: Asked) -> None:
-        """In the thread that dispatches: do it, note how it went, and say so."""
-        succeeded = False
-        try:
-            message = answer(asked)
-            outcome = str(message["convergence_status"])
-            succeeded = outcome != "failed"
-            if asked.request_id is not None:
-                engine = self.ingest.timeseries
-                stream_status.answer_request(engine, asked.request_id, asked.execution_id)
-        except LascopfError as error:
-            outcome = str(error)
-            log.error("dispatch %s: %s", asked.execution_id, error)
-        except Exception as error:
-            outcome = f"{type(error).__name__}: {error}"
-            log.exception("dispatch %s ended by an error", asked.execution_id)
-        try:
-            if asked.request_id is None:
-                reoptimization.note_end(self.runtime.metadata, asked.key, _now(), outcome)
-        except LascopfError as error:
-            log.warning("the end of %s was not noted: %s", asked.execution_id, error)
-        self._ended.append(Ended(asked, succeeded))
-        with suppress(queue.Full):  # then it is looked at with what is there anyway
-            self._inbox.put_nowait(True)
-
-    def _refresh(self) -> None:
-        """Newer forecasts, now and then."""
-        memory = self._known
-        now = memory.present(_now())
-        apart = FORECAST_SECONDS
-        if self._forecast_for is not None:
-            apart = abs((now - self._forecast_for).total_seconds())
-        passed = time.monotonic() - self._forecast_at
-        soon = passed < LOOK_SECONDS and self.runtime.settings.reoptimization.clock != "event"
-        if soon or (passed < FORECAST_SECONDS and apart < FORECAST_SECONDS):
-            return
-        self._forecast_at, self._forecast_for = time.monotonic(), now
-        try:
-            memory.look_up_forecasts(_now())
-        except Retryable as error:
-            log.warning("the forecasts stay as they were: %s", error)
+    @property
+    def _recorded(self) -> bool:
+        return self.runtime.settings.reoptimization.clock == "recording"
 
     @property
     def _known(self) -> Memory:

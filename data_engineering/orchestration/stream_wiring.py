@@ -59,17 +59,20 @@ def results_publisher(settings: Settings, source: str, name: str = RESULTS_FILE)
     return FilePublisher(settings.home / "stream" / name)
 
 
-def with_clock(settings: Settings, source: str) -> Settings:
+def with_clock(settings: Settings, source: str, *, follow: bool = False) -> Settings:
     """The settings with the clock that suits a source, where they leave it open.
 
     Args:
         settings: `reoptimization.clock` may be `auto`.
         source: name of the stream's source; a recorded file plays the past.
+        follow: the file is still written, and time passes while it is.
     """
     rules = settings.reoptimization
     if rules.clock != "auto":
         return settings
-    clock = "event" if source.startswith("file:") else "wall"
+    clock = "wall"
+    if source.startswith("file:"):
+        clock = "event" if follow else "recording"
     told = rules.model_copy(update={"clock": clock})
     return settings.model_copy(update={"reoptimization": told})
 

@@ -122,16 +122,18 @@ def present(state: StreamState, rules: ReoptimizationRules, wall: datetime) -> d
     """The present of the stream (UTC).
 
     By the clock `event` it is when the newest reading was known, with the time since it came; a
-    state that was restored counts from its first look.
+    state that was restored counts from its first look. By the clock `recording` no time passes
+    between readings but by `wait_until`.
 
     Args:
         state: with all that was taken in.
         rules: which clock tells the time.
         wall: the machine's clock now (UTC).
     """
-    if rules.clock != "event" or state.newest_ns == NEVER_NS:
+    if rules.clock not in ("event", "recording") or state.newest_ns == NEVER_NS:
         return wall
-    since_ns = 0 if state.heard_ns == NEVER_NS else nanoseconds(wall) - state.heard_ns
+    running = rules.clock == "event" and state.heard_ns != NEVER_NS
+    since_ns = nanoseconds(wall) - state.heard_ns if running else 0
     return instant(state.newest_ns + max(since_ns, 0))
 
 
@@ -175,6 +177,25 @@ def next_tick(state: StreamState, rules: ReoptimizationRules, wall: datetime) ->
     now = present(state, rules, wall)
     due_ns = reoptimization.next_look(state.trigger, rules, nanoseconds(now))
     return wall + (instant(due_ns) - now) + timedelta(microseconds=1)
+
+
+def next_due(state: StreamState, rules: ReoptimizationRules, before_ns: int) -> int | None:
+    """When in a recording a look is due before a time, nanoseconds; None where none is."""
+    if state.newest_ns == NEVER_NS:
+        return None
+    due_ns = reoptimization.next_look(state.trigger, rules, state.newest_ns)
+    return due_ns if due_ns < before_ns else None
+
+
+def longest_wait(rules: ReoptimizationRules) -> int:
+    """Nanoseconds of silence after which nothing is new: all is stale, the alarm was given."""
+    seconds = max(rules.stale_seconds, 60.0 * rules.dead_man_minutes) + rules.storm_seconds
+    return int(seconds * SECOND)
+
+
+def wait_until(state: StreamState, now_ns: int) -> StreamState:
+    """The state of a recording when its time has come to `now_ns`."""
+    return replace(state, newest_ns=max(now_ns, state.newest_ns))
 
 
 def finished(

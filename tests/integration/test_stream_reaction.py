@@ -12,17 +12,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from realtime_day import CASE, START, planned, planned_day, store_day
+from realtime_day import CASE, START, planned, store_day
 from rts_day import rts_grid
+from stream_recordings import MINUTE, large_unit, record, scan, switched
 
 from data_engineering.ingestion import stream_files
 from data_engineering.ingestion.stream_files import FilePublisher, FileSource, read_messages
 from data_engineering.model.stream import (
-    LOAD_TOPIC,
-    POWER_TOPIC,
     REQUESTS_TOPIC,
     RESULTS_TOPIC,
-    TOPOLOGY_TOPIC,
     Committed,
     StatusChange,
 )
@@ -40,69 +38,15 @@ from data_engineering.transformation.trigger_state import Flight
 
 pytestmark = pytest.mark.integration
 
-MINUTE = timedelta(minutes=1)
-
 
 @pytest.fixture
 def settings(store_settings: Settings) -> Settings:
-    """The stream's clock is that of its readings, so that the past can be played."""
-    rules = ReoptimizationRules(clock="event")
+    """As `lascopf stream` plays a recorded file."""
+    rules = ReoptimizationRules(clock="recording")
     changed = store_settings.model_copy(update={"reoptimization": rules, "case_name": CASE})
     with open_runtime(changed) as runtime:
         store_day(runtime)
     return changed
-
-
-def areas(hour: int) -> dict[str, float]:
-    """The demand of each area as it was planned."""
-    grid, rows = rts_grid(), planned_day().tables["bus_results"]
-    rows = rows[(rows["time_interval"] == hour + 1) & (rows["contingency_id"] == "base")]
-    area = dict(zip(grid.buses.id, grid.buses.area, strict=True))
-    totals: dict[str, float] = rows.groupby(rows["bus_id"].map(area))["load_mw"].sum().to_dict()
-    return totals
-
-
-def scan(at: datetime) -> Iterator[tuple[str, dict[str, object]]]:
-    """All units and areas at a time, as planned, known at once."""
-    common = {"case_name": CASE, "time": at.isoformat(), "available_at": at.isoformat()}
-    plan = planned(14)
-    names = sorted(plan)
-    yield (
-        POWER_TOPIC,
-        {
-            **common,
-            "generator_id": names,
-            "bus_id": [name.split("_")[0] for name in names],
-            "active_power": [plan[name] for name in names],
-        },
-    )
-    loads = areas(14)
-    yield (
-        LOAD_TOPIC,
-        {**common, "load_id": sorted(loads), "active_power_mw": [loads[n] for n in sorted(loads)]},
-    )
-
-
-def switched(
-    element: str, name: str, at: datetime, *, closed: bool = False
-) -> tuple[str, dict[str, object]]:
-    return (
-        TOPOLOGY_TOPIC,
-        {
-            "case_name": CASE,
-            "time": at.isoformat(),
-            "available_at": at.isoformat(),
-            "element": element,
-            "element_id": name,
-            "closed": closed,
-        },
-    )
-
-
-def large_unit() -> str:
-    """The thermal unit that gives most."""
-    plan = planned(14)
-    return max((each for each in plan if "CC" in each or "STEAM" in each), key=plan.__getitem__)
 
 
 def with_trip(name: str) -> Iterator[tuple[str, dict[str, object]]]:
@@ -110,14 +54,6 @@ def with_trip(name: str) -> Iterator[tuple[str, dict[str, object]]]:
     yield switched("generator", name, START + MINUTE)
     yield from scan(START + MINUTE)
     yield switched("generator", name, START + 2 * MINUTE)
-
-
-def record(path: Path, messages: Iterator[tuple[str, dict[str, object]]]) -> Path:
-    with FilePublisher(path) as publisher:
-        for topic, document in messages:
-            at = int(datetime.fromisoformat(str(document["time"])).timestamp() * 1000)
-            publisher.send(topic, None, json.dumps({"schema_version": 1, **document}).encode(), at)
-    return path
 
 
 def schema() -> dict[str, object]:
@@ -310,6 +246,8 @@ def test_a_storm_of_ten_thousand_events_is_two_dispatches_at_most(settings, tmp_
 
 
 def test_of_two_members_one_reacts_to_what_both_store_and_the_other_takes_over(settings, tmp_path):
+    rules = ReoptimizationRules(clock="event")
+    settings = settings.model_copy(update={"reoptimization": rules})
     first, second = rts_grid().branches.id[[3, 7]].tolist()
 
     def with_open(name: str, start: datetime) -> Iterator[tuple[str, dict[str, object]]]:
