@@ -6,6 +6,8 @@
 The broker's topics are filled first; then the service is a process of its own, as
 `lascopf stream` is, and the figures are those of the database: rows stored over the time from the
 first transaction to the last. Delays are from the message's time stamp to the commit.
+Arguments choose among singles, scans, singles-half and scans-half; STREAM_MEMBERS=2 has two
+processes share the partitions.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from data_engineering.storage.database import open_engine
 
 SINGLES, SCANS, POINTS = 300_000, 150, 10_000
 LOAD_SECONDS = 15
+MEMBERS = int(os.environ.get("STREAM_MEMBERS", "1"))
+PARTITIONS = 4
 
 
 def settings_of(bootstrap: str, group: str) -> Settings:
@@ -44,74 +48,78 @@ def settings_of(bootstrap: str, group: str) -> Settings:
     )
 
 
-def consume(settings: Settings, url: str, total: int, out: Any) -> None:
-    """Serve until `total` messages are stored; rows, seconds and the delays of messages."""
+def consume(settings: Settings, url: str, total: int, stored: Any, out: Any) -> None:
+    """Serve until all members have stored `total` messages.
+
+    Tells the time and rows of each transaction, the delays of messages, and seconds of processor.
+    """
     engine = open_engine(url, "ingest")
     stop = threading.Event()
     rows: list[tuple[float, int]] = []
+    delays: list[np.ndarray[Any, Any]] = []
 
     def note(committed: Committed) -> None:
         count = sum(table.num_rows for table in committed.readings.values())
         rows.append((committed.at.timestamp(), count))
 
-    source = open_source("kafka", settings)
-    delays: list[np.ndarray[Any, Any]] = []
-
     def watch(service: Any) -> None:
         old = service.health.stored
 
-        def stored(messages: Any, *args: Any) -> None:
+        def told(messages: Any, *args: Any) -> None:
             old(messages, *args)
             sent = np.array([m.timestamp_ms for m in messages]) / 1000
             delays.append(args[-1].timestamp() - sent)
-            if service.health.member.messages >= total:
-                stop.set()
+            with stored.get_lock():
+                stored.value += len(messages)
 
-        service.health.stored = stored
+        service.health.stored = told
 
-    started = time.time()
-    service = serve(settings, engine, source, note, rules=RULES, stop=stop, watch=watch)
-    seconds = rows[-1][0] - started
-    steady = rows[-1][0] - rows[0][0]
-    counted = sum(count for _, count in rows[1:])
-    out.put(
-        (
-            service.health.member.rows_stored,
-            seconds,
-            counted / steady if steady else 0.0,
-            np.concatenate(delays),
-            time.process_time(),
-        )
-    )
+    def end() -> None:
+        while stored.value < total:
+            time.sleep(0.05)
+        stop.set()
+
+    threading.Thread(target=end, daemon=True).start()
+    source = open_source("kafka", settings)
+    serve(settings, engine, source, note, rules=RULES, stop=stop, watch=watch)
+    out.put((rows, np.concatenate(delays or [np.empty(0)]), time.process_time()))
 
 
-def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, label: str) -> float:
+def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, label: str) -> None:
     url = create_database(server)
     migrate_url(url, "timeseries")
     settings = settings_of(bootstrap, f"bench-{time.time_ns()}")
     context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    empty_topics(settings)
+    out, stored = context.Queue(), context.Value("q", 0)
+    empty_topics(settings, partitions=PARTITIONS)
     with ThreadPoolExecutor(1) as pool:
         if rate is None:
             publish(settings, values, None)
-        process = context.Process(target=consume, args=(settings, url, len(values), out))
-        process.start()
+        args = (settings, url, len(values), stored, out)
+        members = [context.Process(target=consume, args=args) for _ in range(MEMBERS)]
+        for member in members:
+            member.start()
         if rate is not None:
-            time.sleep(5.0)  # the member joins its group meanwhile
+            time.sleep(5.0)  # the members join their group meanwhile
             pool.submit(publish, settings, values, rate).result()
-        rows, _, speed, delays, cpu = out.get(timeout=600)
-        process.join()
-    low, high = np.percentile(delays, [50, 99])
+        told = [out.get(timeout=600) for _ in members]
+        for member in members:
+            member.join()
     engine = open_engine(url)
     with engine.begin() as connection:
         count = connection.execute(sa.text("SELECT count(*) FROM power_measurements")).scalar()
     engine.dispose()
     drop_database(url)
+    done = sorted(one for rows, _, _ in told for one in rows)
+    speed = sum(some for _, some in done[1:]) / (done[-1][0] - done[0][0])
+    rows = sum(some for _, some in done)
     print(f"{label}: {rows} rows ({count} in the table), {speed:,.0f} rows/s", end="")
-    print(f", {cpu:.1f} s of processor" if rate is None else "", end="")
-    print("" if rate is None else f", delay p50 {low:.3f} s, p99 {high:.3f} s", flush=True)
-    return float(speed)
+    if rate is None:
+        print(f", {sum(cpu for _, _, cpu in told):.1f} s of the members' processor", end="")
+    else:
+        low, high = np.percentile(np.concatenate([delays for _, delays, _ in told]), [50, 99])
+        print(f", delay p50 {low:.3f} s, p99 {high:.3f} s", end="")
+    print(f", load of the machine {os.getloadavg()[0]:.0f}", flush=True)
 
 
 def publish(settings: Settings, values: list[bytes], rate: float | None) -> None:
