@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,6 @@ def _serve(options: dict[str, Any], source: str, log: str) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     engine = open_engine(settings.timeseries_url.get_secret_value(), "ingest")
     opened = open_source(source, settings, follow=True)
-    serve(settings, engine, opened, rules=RULES, stop=stop)
+    rules = replace(RULES, max_bytes=settings.stream.max_message_bytes)
+    serve(settings, engine, opened, rules=rules, stop=stop)
     engine.dispose()

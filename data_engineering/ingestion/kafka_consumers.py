@@ -105,7 +105,7 @@ class KafkaSource:
             records = self._consumer.poll(timeout_ms=int(seconds * 1000))
         except errors.KafkaError as error:
             if _fatal(error):
-                raise StreamRefused(self._where, _words(error), "see its log") from None
+                raise StreamRefused(self._where, words(error), "see its log") from None
             _log.warning("reading from %s failed and is tried again: %s", self._where, error)
             time.sleep(min(seconds, 0.5))
             return []
@@ -148,7 +148,7 @@ class KafkaSource:
             first = self._consumer.beginning_offsets(list(partitions.values()), _LOOK_MS)
             end = self._consumer.end_offsets(list(partitions.values()), _LOOK_MS)
         except errors.KafkaError as error:
-            raise StreamUnavailable(self._where, _words(error)) from None
+            raise StreamUnavailable(self._where, words(error)) from None
         for place, claim in claims.items():
             partition = partitions[place]
             if end[partition] < claim.next_offset:
@@ -202,8 +202,8 @@ def _listener(source: KafkaSource) -> Any:
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         def on_partitions_revoked(self, revoked: Any) -> None:
             source.note({Place(p.topic, p.partition) for p in revoked}, set(), joining=True)
-            # Where new metadata is the only reason to join again, the client (3.0.12) no longer sees
-            # one after a poll that ended before the join did, and would stay outside for good.
+            # Where new metadata is the only reason to join again, the client (3.0.12) sees it no
+            # more after a poll that ended before the join did, and would stay outside for good.
             source._consumer._coordinator.request_rejoin()
 
         def on_partitions_assigned(self, assigned: Any) -> None:
@@ -276,7 +276,7 @@ class _Ear(logging.Handler):
         text = record.getMessage()
         for mark in ("AuthenticationFailed", "SaslMechanism", "certificate", "SSL"):
             if mark in text:
-                self.words = text.split("failed: ", 1)[-1]
+                self.words = _cause(text)
                 self.setLevel(logging.CRITICAL + 1)
                 return
         self._closed += "socket disconnected" in text
@@ -287,17 +287,31 @@ class _Ear(logging.Handler):
             )
 
 
+def _cause(text: str) -> str:
+    """The end of a line of the client's log: what went wrong, without what it went wrong in."""
+    told = text.rsplit("Error: ", 1)[-1] if "Error: " in text else text.split("failed: ", 1)[-1]
+    told = told.split(" (backoff")[0]
+    return told[:-1] if told.count(")") > told.count("(") else told
+
+
 def explain(error: Exception, where: str, heard: str = "") -> StreamUnavailable | StreamRefused:
     """The platform's error for one of the client, with what its log said."""
-    words = " ".join((heard or _words(error)).split())[:200]
-    if "authentication" in words.lower() or "mechanism:" in words.lower():
+    from kafka import errors
+
+    told = " ".join((heard or words(error)).split())[:200]
+    if "authentication" in told.lower() or "mechanism" in told.lower():
         remedy = "correct LASCOPF_KAFKA_SECURITY, _MECHANISM, _USER or _PASSWORD"
-        return StreamRefused(where, words, remedy)
-    if "certificate" in words.lower() or "ssl" in words.lower():
-        return StreamRefused(where, words, "correct LASCOPF_KAFKA_SECURITY or _CA_FILE")
+        return StreamRefused(where, told, remedy)
+    if "certificate" in told.lower() or "ssl" in told.lower():
+        return StreamRefused(where, told, "correct LASCOPF_KAFKA_SECURITY or _CA_FILE")
+    if isinstance(error, errors.MessageSizeTooLargeError):
+        remedy = "send shorter messages or raise max.message.bytes of the topic"
+        return StreamRefused(where, told, remedy)
+    if isinstance(error, errors.AuthorizationError):
+        return StreamRefused(where, told, "let the user read and write the topics of the stream")
     if isinstance(error, ValueError) or _fatal(error):
-        return StreamRefused(where, words, "correct LASCOPF_KAFKA_BOOTSTRAP")
-    return StreamUnavailable(where, words)
+        return StreamRefused(where, told, "correct LASCOPF_KAFKA_BOOTSTRAP")
+    return StreamUnavailable(where, told)
 
 
 def _fatal(error: Exception) -> bool:
@@ -318,7 +332,8 @@ def _fatal(error: Exception) -> bool:
     return isinstance(error, kinds)
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What an error of the client says, with its name, in one line."""
     name = type(error).__name__
     text = str(error) if name in str(error) else f"{name}: {error}"
     return " ".join(text.split())[:200]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from data_engineering.ingestion.kafka_consumers import connection, explain, reaching
-from data_engineering.model.errors import StreamRefused, StreamUnavailable
+from data_engineering.ingestion.kafka_consumers import connection, explain, reaching, words
+from data_engineering.model.errors import StreamRefused
 from data_engineering.model.stream import DEAD_LETTER_SUFFIX, READ_TOPICS, RESULTS_TOPIC
 from data_engineering.settings import Settings
 
@@ -42,21 +42,24 @@ class KafkaPublisher:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings, self._where = settings, settings.kafka_bootstrap or ""
+        self._producer = self._open()
+        self._failed: Exception | None = None
+
+    def _open(self) -> Any:
         from kafka import KafkaProducer
 
-        self._where = settings.kafka_bootstrap or ""
-        options = connection(settings)
+        options = connection(self._settings)
         with reaching(self._where):
-            self._producer = KafkaProducer(
+            return KafkaProducer(
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=5,
                 batch_size=262_144,
-                max_request_size=2 * settings.stream.max_message_bytes,
+                max_request_size=2 * self._settings.stream.max_message_bytes,
                 max_block_ms=_PATIENCE_MS,
                 **options,
             )
-        self._failed: BaseException | None = None
 
     def send(
         self,
@@ -95,8 +98,9 @@ class KafkaPublisher:
             raise explain(error, self._where) from None
         if self._failed is not None:
             failed, self._failed = self._failed, None
-            reason = f"{type(failed).__name__}: {failed}"[:200]
-            raise StreamUnavailable(self._where, f"messages were not taken: {reason}")
+            self._producer.close(timeout=0)  # one that a message failed for good takes no more
+            self._producer = self._open()
+            raise explain(failed, self._where, f"messages were not taken: {words(failed)}")
 
     def close(self) -> None:
         """Flush and end."""
@@ -113,7 +117,7 @@ class KafkaPublisher:
     ) -> None:
         self.close()
 
-    def _note(self, error: BaseException) -> None:
+    def _note(self, error: Exception) -> None:
         self._failed = error
 
 

@@ -165,7 +165,7 @@ def _dead_letter() -> dict[str, Any]:
         "field": _text("part of the message that is wrong; empty: all of it"),
         "value": _text("what stands there, shortened"),
         "attempt": {"type": "integer", "minimum": 1},
-        "payload_base64": _text("the message"),
+        "payload_base64": _text("the message; empty where it is longer than 500,000 bytes"),
     }
     head = {"$schema": _DIALECT, "title": f"dead letters, version {VERSION}"}
     return head | _object(properties, list(properties))

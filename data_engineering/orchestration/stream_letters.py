@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _EVERY_SECONDS = 2.0
 _AT_ONCE = 500
+_PAYLOAD_BYTES = 500_000  # base64 adds a third, and brokers take 1 MB by default
 _log = logging.getLogger(__name__)
 
 
@@ -52,11 +53,16 @@ def publish_until(
 
 
 def publish(publisher: Publisher, letters: Sequence[tuple[str, DeadLetter]]) -> None:
-    """Send dead letters to their topics as JSON documents with the message in base64."""
+    """Send dead letters to their topics as JSON documents with the message in base64.
+
+    A long message stays in the database only: a broker would refuse it again as a letter.
+    """
     import base64
     import json
 
     for _, one in letters:
+        short = len(one.payload) <= _PAYLOAD_BYTES
+        payload = base64.b64encode(one.payload).decode() if short else ""
         document = {
             "schema_version": 1,
             "topic": one.topic,
@@ -68,7 +74,7 @@ def publish(publisher: Publisher, letters: Sequence[tuple[str, DeadLetter]]) -> 
             "field": one.field,
             "value": one.value,
             "attempt": one.attempt,
-            "payload_base64": base64.b64encode(one.payload).decode(),
+            "payload_base64": payload,
         }
         key = f"{one.topic}/{one.partition}/{one.offset}".encode()
         publisher.send(f"{one.topic}{DEAD_LETTER_SUFFIX}", key, json.dumps(document).encode())

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from databases import create_database, drop_database, migrate_url
 from declared_rows import rows_of
 from sqlalchemy.engine import Engine
+from stream_feed import AT_ONCE, CASE, RULES, encoded, reading
 
+from data_engineering.ingestion.stream_messages import parse
+from data_engineering.model.stream import POWER_TOPIC, RawMessage
 from data_engineering.model.tables import POWER_MEASUREMENTS, TABLES
 from data_engineering.model.time import Window
 from data_engineering.storage import timeseries
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
 from data_engineering.storage.migrations import SQL_FOLDER
+from data_engineering.storage.stream_sink import Sink
 
 pytestmark = pytest.mark.services
 
@@ -136,3 +142,38 @@ def test_the_apache_edition_knows_what_it_may_not_do(
     finally:
         connection.rollback()
         connection.close()
+
+
+def test_late_rows_go_into_compressed_days(engine: Engine, community: bool) -> None:
+    """A late scan may touch more compressed rows than one transaction of theirs usually may."""
+    if not community:
+        pytest.skip("the Apache edition has no columnstore")
+    name = query(engine, "SELECT quote_ident(current_database()) AS it")["it"][0]
+    limit = f"ALTER DATABASE {name} SET timescaledb.max_tuples_decompressed_per_dml_transaction"
+    count = 3 * AT_ONCE
+    sink = Sink(engine, "late", "tester")
+    sink.add(_rows(count), (), (), {})
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("SELECT compress_chunk(c) FROM show_chunks(:name) AS c"),
+            {"name": "power_measurements"},
+        )
+        connection.execute(sa.text(f"{limit} = 10"))
+    engine.dispose()  # new sessions have the limit
+    sink.add(_rows(count, active_power=-1.0, available_at="2020-07-07T00:00:00+00:00"), (), (), {})
+    found = query(
+        engine,
+        "SELECT active_power FROM power_measurements WHERE case_name = :case",
+        {"case": CASE},
+    )
+    assert found["active_power"].tolist() == [-1.0] * count
+
+
+def _rows(count: int, **changes: object) -> Mapping[str, pa.Table]:
+    """The rows of the first readings of a feed."""
+    texts = encoded([reading(number, **changes) for number in range(count)])
+    messages = [
+        RawMessage(POWER_TOPIC, 0, number, 1_600_000_000_000, None, text)
+        for number, text in enumerate(texts)
+    ]
+    return parse(messages, RULES).rows
