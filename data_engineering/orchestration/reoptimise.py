@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from data_engineering.model.decisions import Decision
-from data_engineering.model.errors import BadInput, LascopfError, NoRows
+from data_engineering.model.errors import BadInput, LascopfError, NoRows, Retryable
 from data_engineering.model.snapshot import Snapshot, Topology
 from data_engineering.model.stream import RESULTS_TOPIC, StreamRequest
 from data_engineering.orchestration.realtime_dispatch import Dispatcher, Publish, stored_message
@@ -34,6 +35,8 @@ LOOK_SECONDS = 0.2
 """Between looks for the result of a run of Airflow's ..."""
 LOOKS_AT_RUN = 5
 """... every so many of which ask Airflow how the run is."""
+RESEND_SECONDS = 2.0
+"""Until a result is sent again to a broker that did not answer."""
 CONFIG = ("horizon_start", "open_branches", "open_generators")
 """What a request may say."""
 
@@ -56,20 +59,35 @@ class Publisher(Protocol):
         """See that it has arrived."""
 
 
-def publish_results(publisher: Publisher) -> Publish:
+def publish_results(publisher: Publisher, ending: threading.Event | None = None) -> Publish:
     """Results as messages of `lascopf_results`, by the key of what was asked.
 
-    A message that cannot be sent is an error in the log: the result is in the tables, and whoever
-    asks again by the same key is told.
+    A broker that does not answer is waited for: without it there are no readings either, and the
+    result is in the tables. What a broker refuses is an error in the log.
+
+    Args:
+        publisher: of the messages.
+        ending: set, it ends the waiting; without it nothing is waited for.
+
+    Returns:
+        A function that raises Retryable where the broker was not waited for; whoever asks again
+        by the same key is told.
     """
 
     def publish(key: str, message: Facts) -> None:
-        try:
-            value = json.dumps(message, allow_nan=False).encode()
-            publisher.send(RESULTS_TOPIC, key.encode(), value)
-            publisher.flush()
-        except LascopfError as error:
-            log.error("the result of %s was not sent: %s", message["execution_id"], error)
+        value = json.dumps(message, allow_nan=False).encode()
+        while True:
+            try:
+                publisher.send(RESULTS_TOPIC, key.encode(), value)
+                publisher.flush()
+                return
+            except Retryable as error:
+                log.warning("the result of %s waits: %s", message["execution_id"], error)
+                if ending is None or ending.wait(RESEND_SECONDS):
+                    raise
+            except LascopfError as error:
+                log.error("the result of %s was not sent: %s", message["execution_id"], error)
+                return
 
     return publish
 

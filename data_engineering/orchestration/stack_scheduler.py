@@ -24,7 +24,7 @@ def main() -> None:
 
     for name in WARM:
         import_module(name)
-    sys.exit(airflow())
+    sys.exit(airflow())  # type: ignore[no-untyped-call]  # Airflow's own
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ class StreamReaction:
         member: name of this process.
         ingest: stores whose role may answer requests.
         others: whether other members commit too, so that the tables are read as well.
+        ending: set when what is under way should not wait for others any more.
     """
 
     runtime: Runtime
@@ -71,6 +72,7 @@ class StreamReaction:
     answer_request: Reoptimise
     member: str
     others: Callable[[], bool] = lambda: False
+    ending: threading.Event = field(default_factory=threading.Event)
     _inbox: queue.Queue[Committed | bool] = field(default_factory=lambda: queue.Queue(WAITING))
     _thread: threading.Thread | None = None
     _jobs: Jobs = field(init=False)
@@ -120,6 +122,7 @@ class StreamReaction:
             return
         self._inbox.put(False)
         self._thread.join()
+        self.ending.set()
         self._jobs.close()
         if self._lock is not None:
             self._lock.release()
@@ -156,11 +159,9 @@ class StreamReaction:
             return True
 
     def _pause(self) -> float:
-        if self._memory is None:
+        if self._memory is None or self._recorded:
             return LOOK_SECONDS
         wall, rules = _now(), self.runtime.settings.reoptimization
-        if rules.clock == "recording":
-            return LOOK_SECONDS
         due = stream_state.next_tick(self._memory.state, rules, wall)
         return min(max((due - wall).total_seconds(), 0.0), LOOK_SECONDS)
 

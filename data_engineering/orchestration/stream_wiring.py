@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -90,12 +91,13 @@ def reacting(settings: Settings, publisher: Publisher) -> Iterator[StreamReactio
         open_runtime(settings, role="optimizer") as runtime,
         open_runtime(settings, role="ingest") as ingest,
     ):
-        here = Dispatcher(runtime, publish_results(publisher), note_starts(runtime))
+        ending = threading.Event()
+        here = Dispatcher(runtime, publish_results(publisher, ending), note_starts(runtime))
         by_fire = direct(here)
         if settings.realtime.through == "airflow":
             by_fire = through_airflow(runtime, logged_in(settings), by_fire, time.sleep)
         reaction = StreamReaction(
-            runtime, ingest, by_fire, direct(here), process, _others(ingest, process)
+            runtime, ingest, by_fire, direct(here), process, _others(ingest, process), ending
         )
         reaction.start()
         try:
