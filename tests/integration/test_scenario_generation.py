@@ -10,10 +10,11 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from scenario_folders import contents, small_config
+from scenario_folders import contents, search_factor_here, small_config
 
 from data_engineering.model.errors import BadInput, ChecksFailed, NotSolved
 from data_engineering.orchestration import scenario_generation as tasks
+from data_engineering.orchestration import scenario_plan
 from data_engineering.orchestration.scenario_runs import generate
 from data_engineering.runtime import Runtime, open_runtime
 from data_engineering.settings import Settings
@@ -33,6 +34,8 @@ PARAMS = {
     "n_partitions": 0,
     "yaml": None,
 }
+
+IN_ONE_TASK = {**PARAMS, "settings__large_chunk_size": 1000}
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -56,6 +59,20 @@ def settings(request: pytest.FixtureRequest, store_settings: Settings) -> Iterat
     values = {"objects_url": f"s3://{bucket}/some/prefix", "s3_endpoint": endpoint, **keys}
     yield Settings(**{**store_settings.model_dump(exclude=set(keys)), **values})
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The dataset of one machine."""
+    config = small_config(tmp_path_factory.mktemp("alone"))
+    generate(config)
+    return contents(config.folder)
+
+
+@pytest.fixture
+def searched_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest demand is found once and in this process, for tests of something else."""
+    monkeypatch.setattr(scenario_plan, "search_factor", search_factor_here)
 
 
 def run_all(runtime: Runtime, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,15 +105,13 @@ def downloaded(store: ObjectStore, folder: Path) -> Path:
 
 
 def test_workers_that_share_a_store_make_the_dataset_of_one_machine(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, alone: dict[str, Any]
 ) -> None:
-    alone = small_config(tmp_path / "alone")
-    generate(alone)
     with open_runtime(settings, role=tasks.ROLE) as runtime:
         spec, facts = run_all(runtime, PARAMS)
         store = runtime.objects.below(spec["key"])
         made = contents(downloaded(store, tmp_path / "made"))
-        assert made == contents(alone.folder)
+        assert made == alone
         assert store.list(".work") == []
         root = store.local_path("manifest.json")
         assert root is None or not (root.parent / ".work").exists()
@@ -130,6 +145,7 @@ def test_a_task_that_runs_again_makes_nothing_twice(settings: Settings, tmp_path
             tasks.cut(runtime, spec)
 
 
+@pytest.mark.usefixtures("searched_here")
 def test_without_a_seed_it_follows_from_the_run(store_settings: Settings) -> None:
     with open_runtime(store_settings, role=tasks.ROLE) as runtime:
         params = {**PARAMS, "settings__seed": None}
@@ -138,6 +154,7 @@ def test_without_a_seed_it_follows_from_the_run(store_settings: Settings) -> Non
         assert tasks.plan(runtime, params, "manual__2")["key"] != one["key"]
 
 
+@pytest.mark.usefixtures("searched_here")
 def test_a_configuration_as_text_is_that_of_the_fields(store_settings: Settings) -> None:
     text = small_config(Path("elsewhere")).as_yaml()
     with open_runtime(store_settings, role=tasks.ROLE) as runtime:
@@ -148,13 +165,13 @@ def test_a_configuration_as_text_is_that_of_the_fields(store_settings: Settings)
             tasks.plan(runtime, {"yaml": wrong}, "manual__1")
 
 
+@pytest.mark.usefixtures("searched_here")
 def test_a_dataset_that_fails_its_checks_is_not_registered(store_settings: Settings) -> None:
     import pyarrow.parquet as pq
 
     with open_runtime(store_settings, role=tasks.ROLE) as runtime:
-        spec = tasks.plan(runtime, PARAMS, "manual__1")
-        for chunk in range(spec["chunks"]):
-            tasks.solve(runtime, spec, chunk)
+        spec = tasks.plan(runtime, IN_ONE_TASK, "manual__1")
+        tasks.solve(runtime, spec, 0)
         facts = tasks.cut(runtime, spec)
         for group in range(facts["groups"]):
             tasks.write(runtime, spec, facts["groups"], group)
@@ -170,11 +187,10 @@ def test_a_dataset_that_fails_its_checks_is_not_registered(store_settings: Setti
 
 
 def test_when_all_fail_no_partition_is_planned(store_settings: Settings) -> None:
-    params = {**PARAMS, "load__generator": "powergraph", "settings__max_iter": 1}
+    params = {**IN_ONE_TASK, "load__generator": "powergraph", "settings__max_iter": 1}
     with open_runtime(store_settings, role=tasks.ROLE) as runtime:
         spec = tasks.plan(runtime, params, "manual__1")
-        for chunk in range(spec["chunks"]):
-            tasks.solve(runtime, spec, chunk)
+        tasks.solve(runtime, spec, 0)
         with pytest.raises(NotSolved, match="every sample"):
             tasks.cut(runtime, spec)
 
