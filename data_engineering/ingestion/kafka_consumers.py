@@ -299,7 +299,7 @@ def explain(error: Exception, where: str, heard: str = "") -> StreamUnavailable 
     from kafka import errors
 
     told = " ".join((heard or words(error)).split())[:200]
-    if "authentication" in told.lower() or "mechanism" in told.lower():
+    if "authentication" in told.lower() or "saslmechanism" in told.lower():
         remedy = "correct LASCOPF_KAFKA_SECURITY, _MECHANISM, _USER or _PASSWORD"
         return StreamRefused(where, told, remedy)
     if "certificate" in told.lower() or "ssl" in told.lower():
