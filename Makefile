@@ -75,7 +75,7 @@ test-services: $(READY) ## tests against real servers, in containers of their ow
 	@touch $@
 
 test-gridfm: $(READY) .venv-gridfm/.ready ## gridfm-datakit and gridfm-graphkit read our datasets
-	.venv-gridfm/bin/pytest -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
+	$(ONE_THREAD) .venv-gridfm/bin/pytest $(PARALLEL) -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
 
 BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario
 benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)

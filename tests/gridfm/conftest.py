@@ -50,7 +50,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> object:
     """Makes datasets by the platform's command line, each once; gives the raw folder."""
     from made_datasets import maker
 
-    return maker(tmp_path_factory.mktemp)
+    base = tmp_path_factory.getbasetemp()
+    # Workers have folders of their own, below one that they share.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "datasets"
+    shared.mkdir(exist_ok=True)
+    return maker(shared)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LASCOPF = Path(os.environ.get("LASCOPF", ROOT / ".venv" / "bin" / "lascopf"))
@@ -44,32 +44,32 @@ settings: {{mode: {mode}, data_dir: {folder}, num_processes: 2, seed: 7, large_c
 """
 
 
-def maker(new_folder: Callable[[str], Path]) -> Make:
-    """What makes datasets, each once, and gives the raw folder."""
-    made: dict[tuple[Any, ...], Path] = {}
-    home = new_folder("home")
+def maker(shared: Path) -> Make:
+    """What makes datasets, each once for all processes that share a folder."""
 
     def dataset(
         case: str, mode: str, *, scenarios: int | None = None, perturbed: bool = True
     ) -> Path:
         count = scenarios or LOAD_SCENARIOS.get(case, 14)
-        key = (case, mode, count, perturbed)
-        if key not in made:
-            folder = new_folder("data")
-            config = folder / "config.yaml"
-            config.write_text(
-                CONFIGURATION.format(
-                    case=case,
-                    mode=mode,
-                    scenarios=count,
-                    variants=VARIANTS,
-                    costs="cost_permutation" if perturbed else "none",
-                    admittances="random_perturbation" if perturbed else "none",
-                    folder=folder,
+        folder = shared / f"{case}-{mode}-{count}-{'perturbed' if perturbed else 'plain'}"
+        folder.mkdir(exist_ok=True)
+        raw = folder / case / "raw"
+        with (folder / "lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not (raw / "manifest.json").exists():  # the last file that is written
+                config = folder / "config.yaml"
+                config.write_text(
+                    CONFIGURATION.format(
+                        case=case,
+                        mode=mode,
+                        scenarios=count,
+                        variants=VARIANTS,
+                        costs="cost_permutation" if perturbed else "none",
+                        admittances="random_perturbation" if perturbed else "none",
+                        folder=folder,
+                    )
                 )
-            )
-            lascopf(home, "scenarios", "generate", str(config))
-            made[key] = folder / case / "raw"
-        return made[key]
+                lascopf(folder / "home", "scenarios", "generate", str(config))
+        return raw
 
     return dataset
