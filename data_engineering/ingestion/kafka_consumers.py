@@ -270,7 +270,7 @@ class _Ear(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.words, self._closed = "", 0
+        self.words, self._closed, self._greeted = "", 0, 0
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -279,12 +279,14 @@ class _Ear(logging.Handler):
                 self.words = _cause(text)
                 self.setLevel(logging.CRITICAL + 1)
                 return
-        self._closed += "socket disconnected" in text
-        if self._closed >= _CLOSED_OFTEN:
-            self.words = (
-                "it closes every connection, as when it is starting or "
-                "LASCOPF_KAFKA_SECURITY, _MECHANISM, _USER or _PASSWORD is wrong"
-            )
+        if "Connection lost" in text and "socket disconnected" in text:
+            self._closed += 1
+            self._greeted += "broker_version=(" in text  # it has told its version
+        if self._greeted >= _CLOSED_OFTEN:
+            self.words = "authentication failed: it answers and then closes every connection"
+        elif self._closed >= _CLOSED_OFTEN:
+            hint = "as when it starts or LASCOPF_KAFKA_SECURITY is wrong"
+            self.words = f"it closes every connection, {hint}"
 
 
 def _cause(text: str) -> str:
