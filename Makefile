@@ -74,8 +74,9 @@ test-services: $(READY) ## tests against real servers, in containers of their ow
 	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-gridfm $(UV) sync --locked --quiet --project tests/gridfm --python $(PYTHON)
 	@touch $@
 
+# Most of these are in one file, and its tests share what they build with all processes.
 test-gridfm: $(READY) .venv-gridfm/.ready ## gridfm-datakit and gridfm-graphkit read our datasets
-	$(ONE_THREAD) .venv-gridfm/bin/pytest $(PARALLEL) -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
+	$(ONE_THREAD) .venv-gridfm/bin/pytest $(PARALLEL) --dist worksteal -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
 
 BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario
 benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)
