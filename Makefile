@@ -18,7 +18,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark benchmark-stream lint format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,9 +78,13 @@ test-services: $(READY) ## tests against real servers, in containers of their ow
 test-gridfm: $(READY) .venv-gridfm/.ready ## gridfm-datakit and gridfm-graphkit read our datasets
 	$(ONE_THREAD) .venv-gridfm/bin/pytest $(PARALLEL) --dist worksteal -c tests/gridfm/pyproject.toml --rootdir tests/gridfm tests/gridfm
 
-BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario
+BENCHMARKS := copy power_flow ac_opf dispatch rolling decomposition scenario_writing scenario stream_sink
 benchmark: .venv-oracle/.ready ## measure, as ratios within one run (about 40 minutes)
 	set -e; for name in $(BENCHMARKS); do .venv-oracle/bin/python tests/benchmarks/$${name}_benchmark.py; done
+
+# Needs a broker and TimescaleDB on this machine, named by LASCOPF_TEST_KAFKA and LASCOPF_TEST_TIMESCALEDB_URL.
+benchmark-stream: $(READY) ## from Kafka to committed rows; needs running servers (docs/PERFORMANCE.md)
+	$(BIN)/python tests/benchmarks/stream_benchmark.py
 
 docs: $(READY) ## write the data dictionary from the table declarations
 	$(BIN)/python -m data_engineering.model.dictionary > docs/DATA_DICTIONARY.md.partial
