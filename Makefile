@@ -21,7 +21,7 @@ READY := .venv/.ready
 .PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark benchmark-stream lint format docs check clean clean-state
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install the locked environment into .venv
 
