@@ -229,7 +229,7 @@ def _open(settings: Settings, where: str) -> KafkaConsumer:
             fetch_max_bytes=_FETCH_BYTES,
             session_timeout_ms=int(stream.session_seconds * 1000),
             heartbeat_interval_ms=int(stream.session_seconds * 1000 / 5),
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=10_000,
             metrics_enabled=False,
             **connection(settings),
         )

@@ -178,7 +178,7 @@ WRONG = {
 def test_a_wrong_login_is_one_line_that_names_the_remedy(
     name: str, use: Callable[[Settings], object], login: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumers, "_BOOTSTRAP_MS", 5_000)  # it tries again until then
+    monkeypatch.setattr(kafka_consumers, "_BOOTSTRAP_MS", 4_000)  # it tries again until then
     settings = login.model_copy(update=WRONG[name])
     with pytest.raises(StreamRefused, match="correct LASCOPF_KAFKA_SECURITY") as caught:
         use(settings)
