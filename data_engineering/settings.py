@@ -98,6 +98,7 @@ class RealtimeDispatch(BaseModel):
     quick_start_minutes: float = Field(10.0, ge=0, description="until a quick unit runs")
     time_limit_seconds: float = Field(30.0, gt=0, description="of a solve")
     ac_check: bool = Field(True, description="check each dispatch by AC power flow")
+    ac_outages: bool = Field(True, description="... after every outage too")
     through: Literal["direct", "airflow"] = Field(
         "direct", description="direct: the stream's process solves; airflow: a DAG run does"
     )

@@ -28,6 +28,7 @@ from data_engineering.orchestration.realtime_results import (
 from data_engineering.orchestration.steps import Facts
 from data_engineering.runtime import Runtime
 from data_engineering.solvers.ac_check import verify_ac
+from data_engineering.solvers.ac_outages import verify_outages
 from data_engineering.solvers.lascopf_tables import result_of
 from data_engineering.solvers.realtime_commitment import relieved
 from data_engineering.solvers.result_checks import check_results
@@ -196,7 +197,10 @@ def _verified(
         notes = (*(f"fault: {fault}" for fault in faults), *result.notes)
         return replace(result, status="failed", notes=notes, objective=math.nan), {}
     if runtime.settings.realtime.ac_check:
-        tables = verify_ac(with_references(request.grid), tables)
+        grid = with_references(request.grid)
+        tables = verify_ac(grid, tables)
+        if runtime.settings.realtime.ac_outages:
+            tables = verify_outages(grid, tables, request.outages)
     return replace(result, tables=tables), tables
 
 
