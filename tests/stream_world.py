@@ -138,6 +138,10 @@ class World:
             assert time.monotonic() < end, self.logs()
             time.sleep(0.05)
 
+    def said(self) -> str:
+        """All that the members said."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
     def logs(self) -> str:
         """The last words of the members, and where they are."""
         for process in self.members:

@@ -157,6 +157,7 @@ def test_read_only_server(store_databases: StoreDatabases) -> None:
     [
         ("53100", DiskFull),
         ("53300", DatabaseBusy),
+        ("25P03", DatabaseBusy),
         ("40001", DatabaseBusy),
         ("57P01", DatabaseUnavailable),
         ("25006", DatabaseRefused),

@@ -103,7 +103,7 @@ def test_a_member_that_was_asleep_is_fenced_and_comes_back(world: World) -> None
     check_whole(world, count)
     assert sleeper.is_alive(), world.logs()
     assert other.is_alive(), world.logs()
-    assert "ended 1 sessions that held our partitions" in world.logs()
+    assert "ended 1 sessions that held our partitions" in world.said()
 
 
 def test_a_broker_that_is_killed_and_started_again(world: World) -> None:
