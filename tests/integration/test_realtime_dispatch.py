@@ -72,6 +72,7 @@ def test_the_next_hour_from_the_realised_dispatch(runtime):
             assert abs(first[name] - plan[name]) <= reach, name
     intervals = rows(runtime, "interval_results", wanted.execution_id)
     assert intervals["ac_converged"].all()
+    assert (intervals["outages_checked"] == len(grid.branches.id)).all()
     assert message["dispatch_mw"][first.index[0]][0] == pytest.approx(first.iloc[0], abs=5e-4)
 
 
