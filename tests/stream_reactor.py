@@ -63,7 +63,7 @@ def _serve(options: dict[str, Any], source: str, log: str, gate: Gate | None) ->
     os.dup2(out, sys.stdout.fileno())
     os.dup2(out, sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     if gate is not None:

@@ -76,14 +76,14 @@ class Control:
 
     def until_stored(self) -> None:
         offsets = stream_status.offsets
-        self.until(lambda: offsets(self.runtime.timeseries)["next_offset"].sum() == self.sent)
+        self.until(lambda: offsets(self.runtime.timeseries)["next_offset"].sum() == self.sent, 90.0)
 
     def fires(self, reason: str) -> pd.DataFrame:
         found = query(self.runtime.metadata, FIRES)
         return found[found["reason"] == reason]
 
-    def until_dispatched(self, reason: str, count: int) -> None:
-        self.until(lambda: int(self.fires(reason)["over"].sum()) >= count)
+    def until_dispatched(self, reason: str, count: int, seconds: float = 60.0) -> None:
+        self.until(lambda: int(self.fires(reason)["over"].sum()) >= count, seconds)
 
     def told(self) -> list[dict[str, Any]]:
         """All results that are on the broker, in the order in which they were found."""
@@ -268,5 +268,5 @@ def test_a_result_is_told_when_its_broker_is_back(control: Control) -> None:
         gate.go.touch()
         time.sleep(3.0)
         assert not control.fires("topology")["over"].any()  # it waits for the broker
-    control.until_dispatched("topology", 1)
+    control.until_dispatched("topology", 1, 150.0)  # the broker starts first
     assert control.check_all_told()[-1]["open_branches"] == [name]
