@@ -127,7 +127,13 @@ def _typed(column: Column, values: list[Any]) -> pa.Array:
                 raise Misfit(column.name, value, _WANTED[column.dtype])
     kind = pa.string() if column.dtype == "timestamp" else ARROW[column.dtype]
     try:
-        array = pa.array(values, kind)
+        try:
+            array = pa.array(values, kind)
+        except pa.ArrowInvalid:
+            # A whole number that no double holds exactly is a number all the same.
+            if kind != pa.float64():
+                raise
+            array = pa.array([None if value is None else float(value) for value in values], kind)
         return _times(array) if column.dtype == "timestamp" else array
     except (pa.ArrowInvalid, OverflowError, UnicodeError, ValueError):
         value = values[0] if len(set(map(repr, values))) == 1 else "a value among many"
