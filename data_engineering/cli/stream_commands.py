@@ -76,9 +76,12 @@ def status(json: Json = False) -> None:
     with open_runtime(settings, role=ROLE) as runtime:
         members = stream_status.members(runtime.timeseries, datetime.now(UTC) - timedelta(days=1))
         offsets = stream_status.offsets(runtime.timeseries)
-        waiting = len(stream_status.letters(runtime.timeseries))
+        waiting = sum(stream_status.open_letters(runtime.timeseries).values())
+    for frame in (members, offsets):
+        for name in frame.columns.intersection(["beat_at", "updated_at", "last_message_at"]):
+            frame[name] = frame[name].dt.floor("s")
     output.table("members", members.drop(columns=["stream", "started_at"]))
-    output.table("partitions", offsets.drop(columns=["epoch"]))
+    output.table("partitions", offsets.drop(columns=["epoch", "member"]))
     silent = members["silent_seconds"] > 3 * settings.stream.beat_seconds + 5
     alive = int((members["state"].isin(["running", "waiting"]) & ~silent).sum())
     facts = {
@@ -96,7 +99,10 @@ def deadletters(
     replay: Annotated[
         bool, typer.Option("--replay", help="Read them again and store what they give now.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Most letters.")] = 1000,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most letters; else 20 are listed and 10000 read again."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Messages that gave no rows, each with its reason; those that a replay has cured are gone."""
@@ -112,15 +118,20 @@ def deadletters(
     with open_runtime(settings, role=ROLE) as runtime:
         engine = runtime.timeseries
         facts: dict[str, object] = {}
+        shown = 20 if replay else limit or 20
         if replay:
-            done = stream_letters.replay(engine, stream_rules(settings), limit)
+            done = stream_letters.replay(engine, stream_rules(settings), limit or 10_000)
             facts = {"resolved": done.resolved, "failed": done.failed, "rows": done.rows}
-        found = [one for _, one in stream_status.letters(engine, limit=limit)]
+        found = [one for _, one in stream_status.letters(engine, limit=shown)]
+        counts = stream_status.open_letters(engine)
     columns = ["topic", "partition", "offset", "verdict", "field", "value", "reason", "attempt"]
     records = [{name: getattr(one, name) for name in columns} for one in found]
     output.table("dead letters", pd.DataFrame(records, columns=columns))
     lines = [", ".join(f"{name} {value}" for name, value in facts.items())] if facts else []
-    output.done(facts | {"dead_letters": records}, [*lines, f"{len(records)} open"])
+    kinds = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    total = f"{sum(counts.values())} open" + (f": {kinds}" if kinds else "")
+    more = f"; {len(records)} shown, see --limit" if len(records) < sum(counts.values()) else ""
+    output.done(facts | {"open": counts, "dead_letters": records}, [*lines, total + more])
 
 
 @stream.command(epilog=EPILOG)

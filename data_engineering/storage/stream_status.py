@@ -83,6 +83,16 @@ def letters(
     return [(stream, _letter(*facts)) for stream, *facts in found]
 
 
+def open_letters(engine: Engine) -> dict[str, int]:
+    """How many dead letters are open, by verdict."""
+    found = query(
+        engine,
+        "SELECT verdict, count(*) AS letters FROM stream_dead_letters WHERE resolved_at IS NULL "
+        "GROUP BY verdict ORDER BY verdict",
+    )
+    return dict(zip(found["verdict"].tolist(), found["letters"].tolist(), strict=True))
+
+
 def _letter(*facts: Any) -> DeadLetter:
     topic, partition, offset, reason, verdict, field, value, attempt, payload, at_ms = facts
     content = base64.b64decode(payload)
