@@ -38,7 +38,7 @@ _NEEDED = ("LASCOPF_TEST_KAFKA", "LASCOPF_TEST_TIMESCALEDB_URL")
 ON_SERVERS = [
     pytest.mark.services,
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not all(name in os.environ for name in _NEEDED), reason=f"{', '.join(_NEEDED)} are not set"
     ),
@@ -74,7 +74,7 @@ class Feed:
 
     def _publisher(self) -> KafkaPublisher:
         """A broker that was just started needs a moment."""
-        end = time.monotonic() + 90
+        end = time.monotonic() + 150
         while True:
             try:
                 return KafkaPublisher(self.settings)
@@ -126,7 +126,7 @@ class World:
         """How many messages are stored."""
         return int(stream_status.offsets(self.engine)["next_offset"].sum())
 
-    def until(self, true: Callable[[], bool], seconds: float = 90.0) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 150.0) -> None:
         """Wait; members that end of themselves are a failure."""
         end = time.monotonic() + seconds
         while True:

@@ -188,8 +188,9 @@ def test_a_wrong_login_is_one_line_that_names_the_remedy(
     assert settings.kafka_password.get_secret_value() not in str(caught.value)
 
 
-def test_the_wrong_door_is_told(login: Settings) -> None:
+def test_the_wrong_door_is_told(login: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without SASL the broker closes every connection there, and does not say why."""
+    monkeypatch.setattr(kafka_consumers, "_BOOTSTRAP_MS", 4_000)
     settings = login.model_copy(update={"kafka_security": "PLAINTEXT"})
     with pytest.raises(
         StreamRefused, match=r"closes every connection; correct LASCOPF_KAFKA_SECUR"
