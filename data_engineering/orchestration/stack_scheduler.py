@@ -7,8 +7,8 @@ of the library's code is seen by tasks after the stack was started again.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
+from runpy import run_module
 
 WARM = (
     "airflow.sdk.execution_time.task_runner",
@@ -19,12 +19,10 @@ WARM = (
 
 
 def main() -> None:
-    """Import, and be Airflow's command line."""
-    from airflow.__main__ import main as airflow
-
+    """Import, and go on as `python -m airflow`."""
     for name in WARM:
         import_module(name)
-    sys.exit(airflow())  # type: ignore[no-untyped-call]  # Airflow's own
+    run_module("airflow", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
