@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint lint-workflows audit format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,16 @@ lint: $(READY) $(UV) ## ruff, mypy, import-linter, lock check
 	$(BIN)/lint-imports
 	$(UV) lock --check --quiet
 	$(UV) lock --check --quiet --project tests/gridfm
+
+AUDITOR := pip-audit==2.10.1
+audit: $(UV) ## known holes in the locked packages (asks PyPI)
+	$(UV) export --locked --quiet --no-emit-project --no-default-groups --all-extras --output-file .venv-uv/audit.txt
+	.venv-uv/bin/uvx --quiet --python $(PYTHON) $(AUDITOR) --strict --disable-pip --require-hashes --requirement .venv-uv/audit.txt
+
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+lint-workflows: $(UV) ## actionlint (needs Go) and zizmor on .github
+	go run $(ACTIONLINT)
+	.venv-uv/bin/uvx --quiet --python $(PYTHON) zizmor==1.32.0 --offline .github
 
 format: $(READY) ## put the code into ruff's form
 	$(BIN)/ruff format .
