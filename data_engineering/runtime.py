@@ -75,13 +75,22 @@ def open_runtime(settings: Settings | None = None, role: str | None = None) -> R
         settings,
         open_engine(timeseries, role),
         open_engine(metadata, role),
-        open_store(
-            _objects_url(settings),
-            endpoint=settings.s3_endpoint,
-            access_key=_reveal(settings.s3_access_key),
-            secret_key=_reveal(settings.s3_secret_key),
-            region=settings.s3_region,
-        ),
+        open_objects(settings),
+    )
+
+
+def open_objects(settings: Settings) -> ObjectStore:
+    """The object store alone; no database is looked at.
+
+    Raises:
+        BadInput: the URL is not usable.
+    """
+    return open_store(
+        _objects_url(settings),
+        endpoint=settings.s3_endpoint,
+        access_key=_reveal(settings.s3_access_key),
+        secret_key=_reveal(settings.s3_secret_key),
+        region=settings.s3_region,
     )
 
 

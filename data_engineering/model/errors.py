@@ -215,6 +215,15 @@ class ProcessFailed(Permanent):
         super().__init__(f"{name} {fact}; its log is {log}")
 
 
+class StackRefused(Permanent):
+    """The compose stack, or the Docker engine under it, does not do what was asked."""
+
+    exit_code = 6
+
+    def __init__(self, what: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{what}: {reason}; {remedy}")
+
+
 class RunFailed(Permanent):
     """A pipeline run ended failed."""
 
