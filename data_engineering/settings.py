@@ -153,6 +153,11 @@ class Settings(BaseSettings):
     commitment_gap: float = Field(0.005, gt=0, lt=1)
     commitment_lookahead_hours: int = Field(6, ge=0, le=24)
     commitment_time_limit_seconds: float = Field(300.0, gt=0)
+    exchange_folder: Path | None = Field(
+        None, description="queue shared with the Julia solver; none: exchange/ below home"
+    )
+    exchange_wait_seconds: float = Field(1500.0, gt=0, description="for an answer of that solver")
+    exchange_keep_days: float = Field(7.0, gt=0, description="older entries of it are removed")
     quality: Quality = Field(default_factory=Quality)
     stream: Stream = Field(default_factory=Stream)
     reoptimization: ReoptimizationRules = Field(default_factory=ReoptimizationRules)
