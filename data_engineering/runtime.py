@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from data_engineering.settings import Settings, get_settings
 from data_engineering.storage import embedded
-from data_engineering.storage.database import open_engine
+from data_engineering.storage.database import open_engine, with_password
 from data_engineering.storage.objects import ObjectStore, open_store
 
 
@@ -105,7 +105,9 @@ def _objects_url(settings: Settings) -> str:
 
 def _data_urls(settings: Settings) -> tuple[str, str]:
     """Time series and metadata; Airflow's own database may be elsewhere and is not looked at."""
-    timeseries, metadata = _reveal(settings.timeseries_url), _reveal(settings.metadata_url)
+    password = _reveal(settings.database_password)
+    timeseries = with_password(_reveal(settings.timeseries_url), password)
+    metadata = with_password(_reveal(settings.metadata_url), password)
     if timeseries is None or metadata is None:
         ours = embedded.start(settings.home)
         timeseries, metadata = timeseries or ours.timeseries_url, metadata or ours.metadata_url

@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     timeseries_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
     metadata_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
     airflow_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
+    database_password: SecretStr | None = Field(
+        None, description="for the URLs of both stores, where these have a user and no password"
+    )
     objects_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder")
     s3_endpoint: str | None = Field(None, description="http(s)://host:port of an S3 server")
     s3_access_key: SecretStr | None = None
@@ -169,7 +172,11 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
 
+SECRETS_FOLDER = Path("/run/secrets")
+"""Containers find secrets here, each in a file of its variable's name: `lascopf_s3_secret_key`."""
+
+
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once; variables go before files of secrets."""
+    return Settings(_secrets_dir=SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None)
