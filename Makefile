@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint lint-workflows audit format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint lint-workflows audit stack-check format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ status: $(READY) ## how they are
 	@$(BIN)/lascopf status
 
 test: $(READY) ## all tests but those that need other servers
-	$(BIN)/pytest -m "not services and not benchmark"
+	$(BIN)/pytest -m "not services and not benchmark and not stack"
 
 # The outside solvers have an environment of their own: the platform must not lean on them.
 .venv-oracle/.ready: pyproject.toml uv.lock | $(UV)
@@ -88,6 +88,9 @@ AUDITOR := pip-audit==2.10.1
 audit: $(UV) ## known holes in the locked packages (asks PyPI)
 	$(UV) export --locked --quiet --no-emit-project --no-default-groups --all-extras --output-file .venv-uv/audit.txt
 	.venv-uv/bin/uvx --quiet --python $(PYTHON) $(AUDITOR) --strict --disable-pip --require-hashes --requirement .venv-uv/audit.txt
+
+stack-check: $(READY) ## whether the compose stack can start: secrets, ports, images, memory, disk
+	@$(BIN)/lascopf deploy check
 
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 lint-workflows: $(UV) ## actionlint (needs Go) and zizmor on .github
