@@ -120,6 +120,19 @@ class Queue:
                 found.append({"worker": file.stem, **read_json(file), "age_seconds": age})
         return found
 
+    def overview(self) -> Facts:
+        """Solvers that are alive, and every request by state with its age and what it is."""
+        requests = []
+        for state in STATES:
+            for folder in sorted((self.root / state).iterdir()):
+                age, manifest = _age_seconds(folder), read_json(folder / "manifest.json")
+                if age is None:
+                    continue
+                row = {"request": folder.name, "state": state, "age_seconds": round(age, 1)}
+                row |= {name: manifest.get(name) for name in ("case_name", "kind")}
+                requests.append(row)
+        return {"solvers": self.solvers(), "requests": requests}
+
     def heard(self, entry: Entry) -> bool:
         """Whether the solver that works on an entry gave a sign of life lately."""
         age = None if entry.folder is None else _age_seconds(entry.folder / "heartbeat")

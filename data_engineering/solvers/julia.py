@@ -36,7 +36,7 @@ from data_engineering.solvers.units import (
     thermal_units,
 )
 
-SHOWN = 3
+SHOWN = 8
 """Faults that a refusal names."""
 GAP = 1e-3
 """An answer this far from its own bound is called feasible, not optimal."""
