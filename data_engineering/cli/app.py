@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from data_engineering.cli import backup_commands, scenario_commands
+from data_engineering.cli import backup_commands, deploy_check, scenario_commands
 from data_engineering.cli.airflow_command import airflow
 from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
@@ -53,6 +53,6 @@ stream.command(epilog=EPILOG)(replay)
 app.add_typer(stream, name="stream")
 app.add_typer(objects, name="objects")
 app.add_typer(exchange, name="exchange")
-for of_stack in (backup_commands.backup, backup_commands.restore):
+for of_stack in (deploy_check.check, backup_commands.backup, backup_commands.restore):
     deploy.command(epilog=EPILOG)(of_stack)
 app.add_typer(deploy, name="deploy")

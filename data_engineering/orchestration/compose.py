@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,10 +25,12 @@ class Compose:
     Attributes:
         folder: where `docker-compose.yml` and `.env` are.
         project: name of the project; None for that of the folder or of COMPOSE_PROJECT_NAME.
+        given: variables that go before those of the environment and of `.env`.
     """
 
     folder: Path
     project: str | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, project: str | None = None) -> Compose:
@@ -41,7 +44,7 @@ class Compose:
         return cls(folder, project)
 
     def config(self) -> dict[str, Any]:
-        """The compose file with its variables filled in, secrets included: do not print it."""
+        """The compose file with its variables filled in; secrets too, unless `given` hides them."""
         document: dict[str, Any] = json.loads(self.ask("config", "--format", "json"))
         return document
 
@@ -104,7 +107,12 @@ class Compose:
         command = ["docker", "compose", *project, *words]
         try:
             done = subprocess.run(  # noqa: S603 - no shell; the words are our own
-                command, cwd=self.folder, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
+                command,
+                cwd=self.folder,
+                env={**os.environ, **self.given},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
             )
         except FileNotFoundError:
             raise StackRefused("docker", "is not on PATH", "install Docker with compose") from None
