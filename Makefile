@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark lint lint-workflows audit stack-check format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm test-julia benchmark lint lint-workflows audit stack-check format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ status: $(READY) ## how they are
 	@$(BIN)/lascopf status
 
 test: $(READY) ## all tests but those that need other servers
-	$(BIN)/pytest -m "not services and not benchmark and not stack"
+	$(BIN)/pytest -m "not services and not benchmark and not stack and not julia"
 
 # The outside solvers have an environment of their own: the platform must not lean on them.
 .venv-oracle/.ready: pyproject.toml uv.lock | $(UV)
@@ -56,6 +56,9 @@ test: $(READY) ## all tests but those that need other servers
 
 test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 	.venv-oracle/bin/pytest -m oracle
+
+test-julia: $(READY) ## the Julia solver's own tests, and it against the embedded methods (Julia or Docker)
+	$(BIN)/pytest -m julia tests/julia
 
 test-services: $(READY) ## tests against real servers (Docker)
 	$(BIN)/pytest -m services
