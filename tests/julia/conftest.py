@@ -1,7 +1,7 @@
-"""A running Julia solver on a queue of this session; skipped where there is neither Julia nor Docker.
+"""A running Julia solver on a queue of this session; skipped without Julia and Docker.
 
-`LASCOPF_TEST_JULIA` chooses it: the path of a `julia`, or `docker:IMAGE`. Without it `julia` of the PATH,
-else the image `julia:1.11`. The package is copied, since Julia writes beside its sources.
+`LASCOPF_TEST_JULIA` chooses it: the path of a `julia`, or `docker:IMAGE`. Without it `julia` of the
+PATH, else the image `julia:1.11`. The package is copied, since Julia writes beside its sources.
 """
 
 from __future__ import annotations
