@@ -89,11 +89,12 @@ def check_secret(name: str, value: str) -> Iterator[Finding]:
 
     if not value:
         yield wrong("is missing or empty; give it a value in .env: make env")
+    elif name == "AIRFLOW_FERNET_KEY":
+        # While it is changed it is the new key, a comma, and the old one.
+        if not all(_is_key(part) for part in value.split(",")):
+            yield wrong("must be 32 bytes in URL-safe base64: openssl rand -base64 32 | tr +/ -_")
     elif not _LETTERS.fullmatch(value):
         yield wrong("stands in URLs: use letters, digits, - and _ only")
-    elif name == "AIRFLOW_FERNET_KEY":
-        if not _is_key(value):
-            yield wrong("must be 32 bytes in URL-safe base64: openssl rand -base64 32 | tr +/ -_")
     elif name == "AIRFLOW_JWT_SECRET" and len(value) < _JWT_LENGTH:
         yield wrong(f"has {len(value)} letters; {_JWT_LENGTH} are needed")
     elif len(value) < _LENGTH:

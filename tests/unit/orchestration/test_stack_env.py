@@ -122,7 +122,12 @@ def test_bad_secrets_are_told_without_their_value(name: str, value: str, words: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DB_PASSWORD", GOOD), ("AIRFLOW_FERNET_KEY", KEY), ("AIRFLOW_JWT_SECRET", GOOD * 4)],
+    [
+        ("DB_PASSWORD", GOOD),
+        ("AIRFLOW_FERNET_KEY", KEY),
+        ("AIRFLOW_FERNET_KEY", f"{KEY},{KEY}"),
+        ("AIRFLOW_JWT_SECRET", GOOD * 4),
+    ],
 )
 def test_good_secrets(name: str, value: str) -> None:
     assert list(check_secret(name, value)) == []
