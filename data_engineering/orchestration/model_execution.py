@@ -160,7 +160,7 @@ def dispatch(runtime: Runtime, spec: Facts, progress: Progress | None = None) ->
         NotSolved: the program has no solution, which its slacks exclude for sound data.
         SolverAbsent, SolverLate, SolverCrashed, AnswerRefused: of the Julia solver.
     """
-    request = _with_commitment(runtime, spec, _request(runtime, spec))
+    request = request_of(runtime, spec)
     result = solve_by(spec["solver"], request, runtime.settings, progress)
     if result.status not in ("optimal", "feasible"):
         raise NotSolved(spec["kind"], spec["case"], result.status, "check the grid and forecasts")
@@ -188,7 +188,7 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
     Raises:
         ChecksFailed: a result breaks a law that it must keep; nothing is stored.
     """
-    request = _with_commitment(runtime, spec, _request(runtime, spec))
+    request = request_of(runtime, spec)
     summary = json.loads(runtime.objects.read_bytes(_key(spec, "dispatch", "json")))
     tables = {
         name: runtime.objects.read_parquet(_key(spec, name))
@@ -272,6 +272,11 @@ def _export_powersystems(runtime: Runtime, spec: Facts, request: SolveRequest) -
         stored = runtime.objects.write_bytes(f"{folder}/{name}", text.encode())
         register(runtime, stored, "powersystems", request.periods.start.date())
     return runtime.objects.uri(folder)
+
+
+def request_of(runtime: Runtime, spec: Facts) -> SolveRequest:
+    """The problem of a spec with the states that `commit` has found."""
+    return _with_commitment(runtime, spec, _request(runtime, spec))
 
 
 def _request(runtime: Runtime, spec: Facts) -> SolveRequest:
