@@ -16,7 +16,7 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm test-julia benchmark lint lint-workflows audit stack-check format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm test-julia benchmark lint lint-workflows audit env images stack test-stack stack-check format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,24 @@ AUDITOR := pip-audit==2.10.1
 audit: $(UV) ## known holes in the locked packages (asks PyPI)
 	$(UV) export --locked --quiet --no-emit-project --no-default-groups --all-extras --output-file .venv-uv/audit.txt
 	.venv-uv/bin/uvx --quiet --python $(PYTHON) $(AUDITOR) --strict --disable-pip --require-hashes --requirement .venv-uv/audit.txt
+
+env: ## write .env for the compose stack, every secret a fresh one
+	@./deploy/make-env
+
+# Images of the platform; their names and bases can be given as in .env.
+LASCOPF_AIRFLOW_IMAGE ?= lascopf-airflow:local
+LASCOPF_JULIA_IMAGE ?= lascopf-julia:local
+AIRFLOW_IMAGE ?= apache/airflow:3.3.2-python3.11
+JULIA_IMAGE ?= julia:1.11
+images: ## build the images of the compose stack
+	DOCKER_BUILDKIT=1 docker build --file Dockerfile.airflow --tag $(LASCOPF_AIRFLOW_IMAGE) --build-arg AIRFLOW_IMAGE=$(AIRFLOW_IMAGE) .
+	DOCKER_BUILDKIT=1 docker build --file Dockerfile.julia --tag $(LASCOPF_JULIA_IMAGE) --build-arg JULIA_IMAGE=$(JULIA_IMAGE) .
+
+stack: stack-check ## start the compose stack, once nothing hinders it
+	docker compose up --detach
+
+test-stack: $(READY) images ## the compose stack, killed and scaled (Docker)
+	$(BIN)/pytest -m stack tests/stack
 
 stack-check: $(READY) ## whether the compose stack can start: secrets, ports, images, memory, disk
 	@$(BIN)/lascopf deploy check

@@ -60,7 +60,10 @@ def ensure_database(engine: Engine, name: str, owner: str) -> bool:
         parts = {"name": sql.Identifier(name), "owner": sql.Identifier(owner)}
         try:
             if new:
-                statement = sql.SQL("CREATE DATABASE {name} OWNER {owner}")
+                # Whatever the server's own encoding is.
+                statement = sql.SQL(
+                    "CREATE DATABASE {name} OWNER {owner} ENCODING 'UTF8' TEMPLATE template0"
+                )
                 cursor.execute(statement.format(**parts))
             cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(**parts))
         except psycopg2.Error as error:
