@@ -71,7 +71,8 @@ def check_env(folder: Path, environment: Mapping[str, str]) -> list[Finding]:
     values = read_env(path.read_text())
     names = secret_names(example)
     effective = {n: environment.get(n, values.get(n, "")) for n in names}
-    known = known_names(example, (folder / "docker-compose.yml").read_text())
+    files = sorted(folder.glob("docker-compose*.yml"))
+    known = known_names(example, "".join(file.read_text() for file in files))
     found = [
         *_mode(path),
         *_unknown(values, known),
