@@ -63,12 +63,14 @@ class Queue:
     def find(self, request_id: str) -> Entry:
         """Where a request is now; a claim moves it while we look, so it is looked for twice."""
         for _ in range(2):
-            for state in ("incoming", "done", "failed"):
+            for folder in sorted((self.root / "working").glob(f"{request_id}@*")):
+                if not (self.root / "done" / request_id).is_dir():
+                    return Entry("working", folder, folder.name.partition("@")[2])
+            # What is done counts, even where the same request was put once more.
+            for state in ("done", "incoming", "failed"):
                 folder = self.root / state / request_id
                 if folder.is_dir():
                     return Entry(state, folder)
-            for folder in sorted((self.root / "working").glob(f"{request_id}@*")):
-                return Entry("working", folder, folder.name.partition("@")[2])
         return Entry("absent")
 
     def put(self, request_id: str, files: Mapping[str, str]) -> None:

@@ -129,7 +129,7 @@ def cases() -> dict[str, SolveRequest]:
         p_mw=np.zeros(1),
         p_min_mw=np.zeros(1),
         p_max_mw=np.array([40.0]),
-        loss_fixed_mw=np.zeros(1),
+        loss_fixed_mw=np.array([1.5]),
         loss_share=np.array([0.03]),
         in_service=np.ones(1, dtype=bool),
     )
