@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
+from running_stack import Stack, docker, lay_out, no_engine
+from sqlalchemy.engine import make_url
 
 from data_engineering.model.errors import BadInput, DatabaseRefused
 from data_engineering.orchestration.compose import Compose
@@ -24,10 +23,9 @@ from data_engineering.orchestration.stack_restore import restore
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGE = "lascopf-airflow:local"
 DAY = "2020-07-06"
 STORES = ("timescaledb", "postgres", "minio", "kafka")
-PORTS = ("TIMESCALEDB", "POSTGRES", "REDIS", "MINIO", "MINIO_CONSOLE", "KAFKA", "AIRFLOW")
 # One line for each table: name, rows, and a digest that does not depend on their order.
 CONTENT = r"""
 SELECT format('SELECT %L, count(*), md5(coalesce(string_agg(md5(t::text), '''' ORDER BY '
@@ -50,100 +48,80 @@ SELECT roleid::regrole, member::regrole FROM pg_auth_members ORDER BY 1, 2;
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+@dataclass(frozen=True)
+class Side:
+    """A stack, as the test sees it and as the commands do."""
 
+    stack: Stack
+    compose: Compose
 
-def values_of(stack: Compose) -> dict[str, str]:
-    lines = (stack.folder / ".env").read_text().splitlines()
-    return dict(re.match(r"([A-Z0-9_]+)=(.*)", x).groups() for x in lines if re.match(r"[A-Z]", x))
+    @classmethod
+    def made(cls, folder: Path, **given: str) -> Side:
+        """Secrets and ports of its own; nothing runs yet."""
+        name = f"lascopf-backup-{secrets.token_hex(4)}"
+        lay_out(folder, name, **given)
+        return cls(Stack(folder), Compose.of(folder))
 
+    def ask(self, *words: str) -> str:
+        return self.compose.ask(*words)
 
-def made(folder: Path, **given: str) -> Compose:
-    """A stack with secrets of its own in a folder of its own; nothing runs yet."""
-    (folder / "deploy").mkdir(parents=True)
-    for name in ("docker-compose.yml", ".env.example", "deploy/make-env"):
-        shutil.copy(CHECKOUT / name, folder / name)
-    lines = [f"COMPOSE_PROJECT_NAME=lascopf-backup-{secrets.token_hex(4)}"]
-    lines += [f"{name}_PORT={free_port()}" for name in PORTS]
-    example = (folder / ".env.example").read_text()
-    for name, value in given.items():
-        example = re.sub(rf"(?m)^{name}=$", f"{name}={value}", example)
-    (folder / ".env.example").write_text(example + "\n".join(lines) + "\n")
-    subprocess.run([folder / "deploy" / "make-env"], check=True, capture_output=True)
-    return Compose.of(folder)
-
-
-def ended(stack: Compose) -> None:
-    stack.ask("down", "--volumes", "--remove-orphans", "--timeout", "5")
+    def psql(self, service: str, database: str, script: str) -> list[str]:
+        """What psql prints, by the superuser."""
+        words = login("psql", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", database)
+        return self.compose.shell(service, words, script.encode()).splitlines()
 
 
 @pytest.fixture(scope="module")
-def image() -> None:
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True).returncode
-    ):
-        pytest.skip("no Docker engine")
-    name = "lascopf-airflow:local"
-    if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode:
-        pytest.skip(f"there is no image {name}: make images")
-
-
-@pytest.fixture(scope="module")
-def source(image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """A stack with a solved day, some minutes of the stream, and an encrypted value in Airflow."""
-    stack = made(tmp_path_factory.mktemp("source"))
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Two stacks whose stores run; of the secrets only Airflow's key is the same."""
+    if no_engine():
+        pytest.skip("no Docker engine with compose")
+    if docker("image", "inspect", IMAGE, check=False).returncode != 0:
+        pytest.skip(f"there is no image {IMAGE}: make images")
+    one = Side.made(tmp_path_factory.mktemp("one") / "stack")
+    key = one.stack.values["AIRFLOW_FERNET_KEY"]
+    other = Side.made(tmp_path_factory.mktemp("other") / "stack", AIRFLOW_FERNET_KEY=key)
     try:
-        stack.ask("up", "--detach", "--wait", *STORES)
-        for service in ("platform-init", "airflow-init"):
-            stack.ask("run", "--rm", "--no-deps", "-T", service)
-        stack.ask(*tool("ingest", "--day", DAY))
-        stack.ask(*tool("solve", "rts_gmlc", "--day", DAY))
-        words = [
-            *tool(),
-            "-ec",
-            "lascopf stream replay --to file:/tmp/f --from 2020-07-06T14:00 "
-            "--until 2020-07-06T15:00 --faults trips,garbage && "
-            "lascopf stream --source file:/tmp/f --no-react",
-        ]
-        words[words.index("lascopf")] = "sh"
-        stack.ask(*words)
-        stack.ask(*airflow("variables", "set", "kept", "as it was"))
-        yield stack
+        for options in (("--detach",), ("--detach", "--wait")):
+            for side in (one, other):
+                side.ask("up", *options, *STORES)
+        yield one, other
     finally:
-        ended(stack)
+        for side in (one, other):
+            side.ask("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
 
 @pytest.fixture(scope="module")
-def backup(source: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return back_up(source, tmp_path_factory.mktemp("backups"), None, print)
+def source(sides: tuple[Side, Side]) -> Side:
+    """A solved day, an hour of the stream, and an encrypted value in Airflow."""
+    side = sides[0]
+    for service in ("platform-init", "airflow-init"):
+        side.ask("run", "--rm", "--no-deps", "-T", service)
+    side.ask(*tool("ingest", "--day", DAY))
+    side.ask(*tool("solve", "rts_gmlc", "--day", DAY))
+    hour = "--from 2020-07-06T14:00 --until 2020-07-06T15:00 --faults trips,garbage"
+    script = f"lascopf stream replay --to file:/tmp/f {hour}"
+    script += "; lascopf stream --source file:/tmp/f --no-react"
+    side.ask(*program("sh", "platform-init", "-ec", script))
+    side.ask(*program("airflow", "airflow-init", "variables", "set", "kept", "as it was"))
+    return side
 
 
 @pytest.fixture(scope="module")
-def target(
-    source: Compose, backup: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Compose]:
-    """Another stack with the restored backup; of the secrets only Airflow's key is the same."""
-    key = values_of(source)["AIRFLOW_FERNET_KEY"]
-    stack = made(tmp_path_factory.mktemp("target"), AIRFLOW_FERNET_KEY=key)
-    try:
-        stack.ask("up", "--detach", "--wait", *STORES)
-        restore(stack, backup, replace=False, progress=print)
-        yield stack
-    finally:
-        ended(stack)
+def backup(source: Side, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return back_up(source.compose, tmp_path_factory.mktemp("backups"), None, print)
 
 
-def airflow(*words: str) -> list[str]:
-    return ["run", "--rm", "--no-deps", "-T", "--entrypoint", "airflow", "airflow-init", *words]
+@pytest.fixture(scope="module")
+def target(sides: tuple[Side, Side], backup: Path) -> Side:
+    """The other stack, before its first start, with the restored backup."""
+    restore(sides[1].compose, backup, replace=False, progress=print)
+    return sides[1]
 
 
-def asked(stack: Compose, service: str, database: str, script: str) -> list[str]:
-    words = login("psql", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", database)
-    return stack.shell(service, words, script.encode()).splitlines()
+def program(name: str, service: str, *words: str) -> list[str]:
+    """Another program in a passing container of a service."""
+    return ["run", "--rm", "--no-deps", "-T", "--entrypoint", name, service, *words]
 
 
 def test_the_backup_is_whole_and_its_owner_s_alone(backup: Path) -> None:
@@ -154,8 +132,8 @@ def test_the_backup_is_whole_and_its_owner_s_alone(backup: Path) -> None:
     assert list(backup.parent.iterdir()) == [backup]
 
 
-def test_it_holds_no_secret(source: Compose, backup: Path) -> None:
-    hidden = {v for k, v in values_of(source).items() if re.search("PASSWORD$|KEY$|SECRET$", k)}
+def test_it_holds_no_secret(source: Side, backup: Path) -> None:
+    hidden = {v for k, v in source.stack.values.items() if re.search("PASSWORD$|KEY$|SECRET$", k)}
     assert len(hidden) == 12
     for path in backup.iterdir():
         data = path.read_bytes()
@@ -163,71 +141,73 @@ def test_it_holds_no_secret(source: Compose, backup: Path) -> None:
 
 
 @pytest.mark.parametrize("database", DATABASES[1:], ids=lambda database: database.name)
-def test_every_table_has_the_same_rows(database, source: Compose, target: Compose) -> None:
-    before = asked(source, database.service, database.name, CONTENT)
+def test_every_table_has_the_same_rows(database, source: Side, target: Side) -> None:
+    before = source.psql(database.service, database.name, CONTENT)
     assert sum(int(line.split("|")[1]) for line in before) > 5000
-    assert asked(target, database.service, database.name, CONTENT) == before
+    assert target.psql(database.service, database.name, CONTENT) == before
 
 
-def test_the_stream_goes_on_where_it_was(source: Compose, target: Compose) -> None:
+def test_the_stream_goes_on_where_it_was(source: Side, target: Side) -> None:
     offsets = "SELECT topic, stream_partition, next_offset FROM stream_offsets ORDER BY 1, 2"
     letters = "SELECT verdict, count(*) FROM stream_dead_letters GROUP BY 1"
     for script in (offsets, letters):
-        before = asked(source, "timescaledb", "powerlascopf", script)
+        before = source.psql("timescaledb", "powerlascopf", script)
         assert before
-        assert asked(target, "timescaledb", "powerlascopf", script) == before
+        assert target.psql("timescaledb", "powerlascopf", script) == before
 
 
 @pytest.mark.parametrize("database", DATABASES, ids=lambda database: database.name)
-def test_privileges_are_the_same(database, source: Compose, target: Compose) -> None:
-    before = asked(source, database.service, database.name, PRIVILEGES)
-    assert asked(target, database.service, database.name, PRIVILEGES) == before
+def test_privileges_are_the_same(database, source: Side, target: Side) -> None:
+    before = source.psql(database.service, database.name, PRIVILEGES)
+    assert target.psql(database.service, database.name, PRIVILEGES) == before
 
 
-def test_series_are_hypertables_again(source: Compose, target: Compose) -> None:
+def test_series_are_hypertables_again(source: Side, target: Side) -> None:
     script = (
         "SELECT hypertable_name, num_chunks FROM timescaledb_information.hypertables ORDER BY 1; "
         "SELECT current_setting('timescaledb.restoring')"
     )
-    before = asked(source, "timescaledb", "powerlascopf", script)
+    before = source.psql("timescaledb", "powerlascopf", script)
     assert len(before) > 5
     assert before[-1] == "off"
-    assert asked(target, "timescaledb", "powerlascopf", script) == before
+    assert target.psql("timescaledb", "powerlascopf", script) == before
 
 
-def test_objects_are_the_same_to_the_byte(backup: Path, target: Compose, tmp_path: Path) -> None:
-    target.save(tool("objects", "save", "-"), tmp_path / OBJECTS)
+def test_objects_are_the_same_to_the_byte(backup: Path, target: Side, tmp_path: Path) -> None:
+    target.compose.save(tool("objects", "save", "-"), tmp_path / OBJECTS)
     assert (tmp_path / OBJECTS).read_bytes() == (backup / OBJECTS).read_bytes()
 
 
-def test_airflow_reads_what_it_had_encrypted(target: Compose) -> None:
-    assert target.ask(*airflow("variables", "get", "kept")).splitlines()[-1] == "as it was"
+def test_airflow_reads_what_it_had_encrypted(target: Side) -> None:
+    assert (
+        target.ask(*program("airflow", "airflow-init", "variables", "get", "kept")).splitlines()[-1]
+        == "as it was"
+    )
 
 
-def test_the_logins_have_the_passwords_of_the_new_stack(source: Compose, target: Compose) -> None:
-    new, old = (values_of(stack)["READER_DB_PASSWORD"] for stack in (target, source))
-    port = int(values_of(target)["POSTGRES_PORT"])
-    address = URL.create("postgresql", "lascopf_reader", new, "127.0.0.1", port, "lascopf_metadata")
+def test_the_logins_have_the_passwords_of_the_new_stack(source: Side, target: Side) -> None:
+    address = make_url(target.stack.url("metadata", "lascopf_reader", "READER_DB_PASSWORD"))
     engine = open_engine(address.render_as_string(hide_password=False))
     found = query(engine, "SELECT count(*) AS rows FROM lascopf_results")["rows"][0]
     assert found == 1
     with pytest.raises(DatabaseRefused, match="permission denied"):
         query(engine, "DELETE FROM lascopf_executions RETURNING 1")
     engine.dispose()
-    engine = open_engine(address.set(password=old).render_as_string(hide_password=False))
+    old = address.set(password=source.stack.values["READER_DB_PASSWORD"])
+    engine = open_engine(old.render_as_string(hide_password=False))
     with pytest.raises(DatabaseRefused, match="authentication failed"):
         query(engine, "SELECT 1 AS one")
     engine.dispose()
 
 
-def test_the_restored_stack_gives_the_same_answer(target: Compose) -> None:
+def test_the_restored_stack_gives_the_same_answer(target: Side) -> None:
     script = "SELECT execution_id, objective_value FROM lascopf_results"
-    before = asked(target, "postgres", "lascopf_metadata", script)
+    before = target.psql("postgres", "lascopf_metadata", script)
     assert len(before) == 1
     target.ask(*tool("solve", "rts_gmlc", "--day", DAY))
-    assert asked(target, "postgres", "lascopf_metadata", script) == before
+    assert target.psql("postgres", "lascopf_metadata", script) == before
 
 
-def test_a_stack_in_use_is_not_overwritten_by_accident(backup: Path, target: Compose) -> None:
+def test_a_stack_in_use_is_not_overwritten_by_accident(backup: Path, target: Side) -> None:
     with pytest.raises(BadInput, match=r"rows in lascopf_executions.*--replace"):
-        restore(target, backup, replace=False, progress=print)
+        restore(target.compose, backup, replace=False, progress=print)
