@@ -91,9 +91,12 @@ class CsvTable:
         """Parse a file.
 
         Raises:
-            BadInput: it has no header, a column twice, or a row of another length.
+            BadInput: it is no CSV, has no header, a column twice, or a row of another length.
         """
-        rows = list(csv.reader(io.StringIO(text), strict=True))
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        except csv.Error as wrong:
+            raise BadInput(name, str(wrong), "write it as CSV, quotes doubled") from None
         if not rows or not rows[0]:
             raise BadInput(name, text[:40], "give a header")
         header = rows[0]

@@ -260,8 +260,11 @@ def _ids(joined: str) -> tuple[str, ...]:
 
 
 def _options(document: Mapping[str, Any]) -> Options:
-    penalties = _value(document, "penalties", dict)
-    steps = _value(document, "decomposition", dict)
+    penalties, steps = (
+        {name: _number(part, name) for name in part}
+        for part in (_value(document, key, dict) for key in ("penalties", "decomposition"))
+    )
+    steps["max_iterations"] = int(steps.get("max_iterations", 0))
     try:
         return Options(
             method=_one_of(document, "method", METHODS),
@@ -269,7 +272,7 @@ def _options(document: Mapping[str, Any]) -> Options:
             tolerance=_number(document, "tolerance"),
             time_limit_seconds=_number(document, "time_limit_seconds"),
             penalties=Penalties(**penalties),
-            decomposition=Decomposition(**steps),
+            decomposition=Decomposition(**steps),  # type: ignore[arg-type]
         )
     except TypeError as wrong:
         raise BadInput("options.json", str(wrong), "use the keys of the format") from None

@@ -237,6 +237,9 @@ def test_what_powersystems_cannot_hold_is_noted():
         ("options.json", "2020-07-06T00:00:00+00:00", "yesterday", "options.json start"),
         ("options.json", '"joint"', '"simplex"', "use one of app, joint"),
         ("options.json", '"alpha": 1.0', '"alfa": 1.0', "alfa"),
+        ("options.json", '"load_shed": 1.0', '"load_shed": "1"', "options.json load_shed: '1'"),
+        ("options.json", '"intervals": 3', '"intervals": true', "options.json intervals: True"),
+        ("load.csv", "UID", '"UID', "write it as CSV"),
     ],
 )
 def test_a_wrong_value_is_named(name, old, new, said):
