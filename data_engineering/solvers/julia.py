@@ -15,7 +15,7 @@ import pandas as pd
 from data_engineering.model.errors import AnswerRefused, BadInput
 from data_engineering.model.exchange import METHODS, Answer, AnswerFacts
 from data_engineering.model.grid import Flags, Floats, Grid
-from data_engineering.model.problem import SolveRequest, SolveResult
+from data_engineering.model.problem import SolveRequest, SolveResult, Status
 from data_engineering.solvers.dc_network import dc_network
 from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
 from data_engineering.solvers.julia_checks import (
@@ -38,6 +38,7 @@ from data_engineering.solvers.units import (
 
 SHOWN = 8
 """Faults that a refusal names."""
+SOLVED = ("optimal", "feasible")
 GAP = 1e-3
 """An answer this far from its own bound is called feasible, not optimal."""
 
@@ -78,28 +79,32 @@ def result_of_answer(
     if fact := stub_fact(request, facts, answer):
         raise AnswerRefused(facts.request_id, fact)
     notes = (*notes_of(facts.left_out), *facts.notes, _maker(facts))
-    if answer is None:
-        if facts.status in ("optimal", "feasible"):
-            raise AnswerRefused(facts.request_id, f"status {facts.status}, but it has no tables")
+    if facts.status not in SOLVED:
         return _result(facts, SolveResult(facts.status, np.nan, {}, {}, "", "", 0.0), notes)
+    if answer is None:
+        raise AnswerRefused(facts.request_id, f"status {facts.status}, but it has no tables")
     arrays = arrays_of(request, answer)
     units = thermal_units(request.grid, request.periods.hours)
     whole = replace(request.periods, reported=request.periods.count)
     everything = tables_of(replace(request, periods=whole), units, arrays)
     found = tables_of(request, units, arrays)
     _check(request, facts, answer, arrays, everything, found.objective)
-    tables = _tables(request, answer, found)
-    residuals = {**facts.residuals, **found.residuals}
+    residuals = {**found.residuals, **_more_residuals(request, facts, answer, everything.objective)}
+    far = residuals.get("relative_gap", 0.0) > GAP
+    status: Status = "feasible" if far else facts.status
+    found = replace(found, tables=_tables(request, answer, found), residuals=residuals)
+    return _result(facts, replace(found, status=status), notes)
+
+
+def _more_residuals(
+    request: SolveRequest, facts: AnswerFacts, answer: Answer, total: float
+) -> dict[str, float]:
+    """What the tables of the intact network do not say; `total` is the cost of all intervals."""
     reported = answer.outages.interval < request.periods.reported
-    residuals["outage_overload_mw"] = float(answer.outages.excess_mw[reported].max(initial=0.0))
+    found = {"outage_overload_mw": float(answer.outages.excess_mw[reported].max(initial=0.0))}
     if np.isfinite(facts.bound):
-        gap = (everything.objective - facts.bound) / max(abs(everything.objective), 1.0)
-        residuals["relative_gap"] = max(gap, 0.0)
-    status = facts.status
-    if status == "optimal" and residuals.get("relative_gap", 0.0) > GAP:
-        status = "feasible"
-    found = replace(found, status=status, tables=tables)
-    return replace(_result(facts, found, notes), status=status, residuals=residuals)
+        found["relative_gap"] = max((total - facts.bound) / max(abs(total), 1.0), 0.0)
+    return found
 
 
 def arrays_of(request: SolveRequest, answer: Answer) -> DispatchArrays:

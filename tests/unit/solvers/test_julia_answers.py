@@ -216,6 +216,15 @@ def test_infeasible_is_a_status(rts_day):
     assert np.isnan(result.objective)
 
 
+def test_what_did_not_converge_is_a_status_even_with_tables(rts_day):
+    """Its dispatch need not keep any law, so it is no result."""
+    files = changed(result_files(rts_day, solved(rts_day)), "generators.csv", "MW", 1, 9.0)
+    document = json.loads(files["result.json"]) | {"status": "not_converged"}
+    result = read(rts_day, {**files, "result.json": json.dumps(document).encode()})
+    assert (result.status, result.tables) == ("not_converged", {})
+    assert result.residuals == {"disagreement_pu": 1e-5}
+
+
 def test_an_answer_far_from_its_bound_is_not_called_optimal(tight_day):
     whole = solved(tight_day)
     far = read(tight_day, result_files(tight_day, whole, bound=whole.objective * 0.99))
