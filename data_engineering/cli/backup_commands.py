@@ -30,7 +30,7 @@ def backup(
     Not in it: .env with the secrets, which needs a safe place of its own, Kafka and Redis.
     """
     from data_engineering.orchestration.compose import Compose
-    from data_engineering.orchestration.stack_backup import back_up
+    from data_engineering.orchestration.compose_backup import back_up
 
     log_to_file()
     output = Output(as_json=json)
@@ -53,13 +53,13 @@ def restore(
 
     Roles run as SQL of the superuser: restore your own backups only.
     """
-    from data_engineering.orchestration import stack_restore
+    from data_engineering.orchestration import compose_restore
     from data_engineering.orchestration.compose import Compose
 
     log_to_file()
     output = Output(as_json=json)
     with output.working("restoring"):
-        started = stack_restore.restore(
+        started = compose_restore.restore(
             Compose.of(stack, project), source, replace=replace, progress=output.note
         )
     lines = ["restored; `docker compose up -d` starts what does not run"]

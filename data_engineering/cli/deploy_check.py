@@ -17,12 +17,12 @@ def check(stack: Folder = Path(), project: Project = None, json: Json = False) -
 
     Nothing is started or changed. Exit code 6 when something hinders, 0 with warnings only.
     """
-    from data_engineering.orchestration import stack_check
+    from data_engineering.orchestration import compose_check
     from data_engineering.orchestration.compose import Compose
 
     log_to_file()
     with Output(as_json=json).working("looking"):
-        found = stack_check.check(Compose.of(stack.absolute(), project))
+        found = compose_check.check(Compose.of(stack.absolute(), project))
     hindered = any(finding.verdict == "error" for finding in found)
     if json:
         status = "error" if hindered else "ok"

@@ -19,8 +19,8 @@ from sqlalchemy.engine import make_url
 
 from data_engineering.model.errors import BadInput, DatabaseRefused
 from data_engineering.orchestration.compose import Compose
-from data_engineering.orchestration.stack_backup import DATABASES, OBJECTS, back_up, login, tool
-from data_engineering.orchestration.stack_restore import restore
+from data_engineering.orchestration.compose_backup import DATABASES, OBJECTS, back_up, login, tool
+from data_engineering.orchestration.compose_restore import restore
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
 

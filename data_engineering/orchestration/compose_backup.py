@@ -179,6 +179,9 @@ def read_manifest(backup: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         remedy = f"this version of the platform reads format {FORMAT}"
         raise BadInput("backup format", manifest.get("format"), remedy)
+    absent = {"servers", "migrations", "files"} - manifest.keys()
+    if absent:
+        raise BadInput("manifest", str(backup / MANIFEST), f"it lacks {', '.join(sorted(absent))}")
     return manifest
 
 

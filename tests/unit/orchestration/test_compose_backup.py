@@ -8,8 +8,8 @@ import pytest
 
 from data_engineering.model.errors import BadInput, StackRefused
 from data_engineering.orchestration.compose import Compose
-from data_engineering.orchestration.stack_backup import DATABASES, MANIFEST, back_up
-from data_engineering.orchestration.stack_restore import check, restore
+from data_engineering.orchestration.compose_backup import DATABASES, MANIFEST, back_up
+from data_engineering.orchestration.compose_restore import check, restore
 from data_engineering.storage.migrations import migrations
 
 FILES = [name for database in DATABASES for name in (database.dump, database.frame)]
@@ -77,6 +77,15 @@ def test_what_is_no_backup_is_refused(tmp_path, backup: Path) -> None:
         check(tmp_path)
     change(backup, format=2)
     with pytest.raises(BadInput, match="reads format 1"):
+        check(backup)
+
+
+@pytest.mark.parametrize("part", ["servers", "migrations", "files"])
+def test_a_manifest_without_a_part_is_refused(part: str, backup: Path) -> None:
+    manifest = manifest_of(backup)
+    del manifest[part]
+    (backup / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match=f"it lacks {part}"):
         check(backup)
 
 

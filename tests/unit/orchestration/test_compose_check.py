@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from data_engineering.model.errors import BadInput, StackRefused
-from data_engineering.orchestration import stack_check
+from data_engineering.orchestration import compose_check
 from data_engineering.orchestration.compose import Compose
-from data_engineering.orchestration.stack_check import check_ports, check_size, listeners, published
-from data_engineering.orchestration.stack_env import secret_names
+from data_engineering.orchestration.compose_check import (
+    check_ports,
+    check_size,
+    listeners,
+    published,
+)
+from data_engineering.orchestration.compose_env import secret_names
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -108,7 +113,7 @@ ENGINE = {
 
 
 def errors_of(stack: Compose) -> dict[str, str]:
-    return {f.subject: f.text for f in stack_check.check(stack) if f.verdict == "error"}
+    return {f.subject: f.text for f in compose_check.check(stack) if f.verdict == "error"}
 
 
 def test_all_that_is_wrong_is_told_at_once(stack: Compose, docker) -> None:
@@ -139,7 +144,7 @@ def test_no_secret_is_given_to_compose(stack: Compose, docker, tmp_path, monkeyp
     stack.ask("ps")
     assert "q7Zr_4tW" in seen.read_text()  # an ordinary command has it
     seen.unlink()
-    stack_check.check(stack)
+    compose_check.check(stack)
     names = secret_names((CHECKOUT / ".env.example").read_text())
     compose = [line for line in seen.read_text().splitlines() if line.startswith("DB_PASSWORD=")]
     assert "DB_PASSWORD=x" in compose

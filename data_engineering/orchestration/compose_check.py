@@ -17,7 +17,7 @@ import psutil
 
 from data_engineering.model.errors import StackRefused
 from data_engineering.orchestration.compose import Compose
-from data_engineering.orchestration.stack_env import Finding, check_env, secret_names
+from data_engineering.orchestration.compose_env import Finding, check_env, secret_names
 
 # The oldest that the stack was run with.
 _ENGINE, _COMPOSE = (20, 10), (2, 26)

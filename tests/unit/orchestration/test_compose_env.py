@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_engineering.orchestration.stack_env import (
+from data_engineering.orchestration.compose_env import (
     check_env,
     check_secret,
     known_names,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from data_engineering.model.errors import BadInput, StackRefused
 from data_engineering.orchestration.compose import Compose
-from data_engineering.orchestration.stack_backup import (
+from data_engineering.orchestration.compose_backup import (
     DATABASES,
     OBJECTS,
     SERVERS,
@@ -34,7 +33,6 @@ _SIGN_OF_USE = {
     "lascopf_metadata": "lascopf_executions",
     "powerlascopf": "power_measurements",
 }
-_log = logging.getLogger(__name__)
 
 
 def restore(
@@ -68,6 +66,16 @@ def restore(
     if stopped:
         progress(f"stopping {', '.join(stopped)}")
         stack.ask("stop", *stopped)
+    _load(stack, backup, manifest, progress)
+    if stopped:
+        progress(f"starting {', '.join(stopped)}")
+        stack.ask("start", *stopped)
+    return stopped
+
+
+def _load(
+    stack: Compose, backup: Path, manifest: dict[str, Any], progress: Callable[[str], None]
+) -> None:
     for service in SERVERS:
         progress(f"roles of {service}")
         _make_roles(stack, service, backup / roles_file(service))
@@ -79,10 +87,6 @@ def restore(
         stack.ask("run", "--rm", "--no-deps", "-T", service)
     progress("objects")
     stack.feed(tool("objects", "load", "-"), backup / OBJECTS)
-    if stopped:
-        progress(f"starting {', '.join(stopped)}")
-        stack.ask("start", *stopped)
-    return stopped
 
 
 def check(backup: Path) -> dict[str, Any]:
