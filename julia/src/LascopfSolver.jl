@@ -23,6 +23,12 @@ include("network.jl")
 include("interval.jl")
 include("screening.jl")
 include("joint.jl")
+include("agents.jl")
+include("app.jl")
 include("answer.jl")
+include("results.jl")
+include("queue.jl")
+include("service.jl")
+include("DataLoader.jl")
 
 end

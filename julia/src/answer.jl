@@ -39,7 +39,7 @@ function Answer(r::Request, net::Network, s::Security, f::Found, status, clock)
                    for t in 1:T, k in eachindex(getfield(f.slots[1], name))]
     clean(v) = ifelse.(v .> NOISE, v, 0.0)
     power = block(:power)
-    energy = block(:energy)
+    charge, discharge, energy = one_way!(r, block(:charge), block(:discharge), block(:energy))
     for k in findall(.!r.stores.in_service)
         energy[:, k] .= r.stores.energy_initial[k]
     end
@@ -57,10 +57,31 @@ function Answer(r::Request, net::Network, s::Security, f::Found, status, clock)
     cost = interval_costs(r, power, shed, over, overload, short, f.excess)
     starts = sum(r.start_cost) + sum(r.store_start_cost)
     lower = f.bound + starts + cost_constants(r)
-    return Answer(status, power, block(:up), block(:down), block(:charge), block(:discharge), energy,
+    return Answer(status, power, block(:up), block(:down), charge, discharge, energy,
                   theta, shed, over, price, flow, overload, clean(shadow), block(:dc), short,
                   reserve, cost, outage_rows(r, s, f), isfinite(lower) ? min(lower, sum(cost)) : nothing,
                   f, s.left_out, f.notes, seconds(clock))
+end
+
+"""
+Take out what a store charges and gives at once.
+
+The program may do both where that costs nothing; the net output is the same without, and what the
+detour would have lost stays in the store, as far as it has room.
+"""
+function one_way!(r::Request, charge, discharge, energy)
+    s, h, T = r.stores, hours(r), intervals(r)
+    for k in findall(s.in_service), t in 1:T
+        both = min(charge[t, k], discharge[t, k])
+        both > 0.0 || continue
+        kept = h * (1.0 / s.discharge_efficiency[k] - s.charge_efficiency[k])
+        room = s.energy_max[k] - maximum(energy[t:T, k])
+        kept > 0.0 && (both = min(both, max(room, 0.0) / kept))
+        charge[t, k] -= both
+        discharge[t, k] -= both
+        energy[t:T, k] .+= kept * both
+    end
+    return charge, discharge, energy
 end
 
 """Costs of every interval by the units' own curves, with starts and penalties, USD."""
@@ -112,6 +133,13 @@ function outage_rows(r::Request, s::Security, f::Found)
         flow = (l.upper ? 1.0 : -1.0) * (r.branches.rate_b[l.branch] + over)
         rows[(t, l.outage, l.branch)] = (interval=t, outage=s.outages[l.outage].id,
             branch=r.branches.id[l.branch], mw=flow, excess=over, shadow=price > NOISE ? price : 0.0)
+    end
+    # After an end by the clock some excesses have no row of the program.
+    for e in f.excess
+        e.outage > 0 || continue
+        get!(rows, (e.interval, e.outage, e.branch), (interval=e.interval,
+            outage=s.outages[e.outage].id, branch=r.branches.id[e.branch], mw=e.flow, excess=e.mw,
+            shadow=0.0))
     end
     return [rows[key] for key in sort!(collect(keys(rows)))]
 end
