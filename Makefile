@@ -102,7 +102,7 @@ AIRFLOW_IMAGE ?= apache/airflow:3.3.2-python3.11
 JULIA_IMAGE ?= julia:1.11
 images: ## build the images of the compose stack
 	DOCKER_BUILDKIT=1 docker build --file Dockerfile.airflow --tag $(LASCOPF_AIRFLOW_IMAGE) --build-arg AIRFLOW_IMAGE=$(AIRFLOW_IMAGE) .
-	DOCKER_BUILDKIT=1 docker build --file Dockerfile.julia --tag $(LASCOPF_JULIA_IMAGE) --build-arg JULIA_IMAGE=$(JULIA_IMAGE) .
+	DOCKER_BUILDKIT=1 docker build --file Dockerfile.julia --tag $(LASCOPF_JULIA_IMAGE) --build-arg BASE=$(JULIA_IMAGE) .
 
 stack: stack-check ## start the compose stack, once nothing hinders it
 	docker compose up --detach
