@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from data_engineering.model.errors import StackRefused
+from data_engineering.model.errors import SourceFileMissing, StackRefused
 from data_engineering.orchestration.compose import Compose
 from data_engineering.orchestration.compose_env import Finding, check_env, secret_names
 
@@ -28,7 +28,13 @@ _DATABASES = {"timescaledb": "timescaledb-data", "postgres": "postgres-data"}
 
 
 def check(stack: Compose) -> list[Finding]:
-    """Everything that hinders the start, or will soon, all at once."""
+    """Everything that hinders the start, or will soon, all at once.
+
+    Raises:
+        SourceFileMissing: the folder has no `.env.example`, which names the secrets.
+    """
+    if not (stack.folder / ".env.example").is_file():
+        raise SourceFileMissing(stack.folder / ".env.example", "run it in a whole checkout")
     found = check_env(stack.folder, os.environ)
     engine = _engine(stack)
     found += engine

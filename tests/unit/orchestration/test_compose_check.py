@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_engineering.model.errors import BadInput, StackRefused
+from data_engineering.model.errors import BadInput, SourceFileMissing, StackRefused
 from data_engineering.orchestration import compose_check
 from data_engineering.orchestration.compose import Compose
 from data_engineering.orchestration.compose_check import (
@@ -168,6 +168,12 @@ def test_saved_output_is_digested_and_private(stack: Compose, docker, tmp_path) 
     assert digest == known.stdout.split()[0]
     assert target.read_text() == "a dump\n"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_a_folder_without_the_example(stack: Compose, docker) -> None:
+    (stack.folder / ".env.example").unlink()
+    with pytest.raises(SourceFileMissing, match="whole checkout"):
+        compose_check.check(stack)
 
 
 def test_a_folder_without_a_compose_file(tmp_path) -> None:
