@@ -62,7 +62,8 @@ function negotiate!(agents, joints, r::Request, s::Security, clock, history)
             set_terms!(a, terms(joints, t, gamma, beta), beta)
         end
         screen = round % SCREEN == 0
-        each_agent(a -> solve!(a, r, s; grow=screen, gap=1e-8), agents)
+        each_agent(a -> a.changed ? solve!(a, r, s; grow=screen, gap=1e-8) :
+                        screen ? grow!(screen!(a, r, s), r, s) : a, agents)
         all(a -> a.solution.solved, agents) || return false, round
         disagreement, movement = settle!(agents, joints, alpha)
         worst = 0.0
@@ -114,7 +115,10 @@ function screen!(a::Agent, r::Request, s::Security)
 end
 
 function grow!(a::Agent, r::Request, s::Security)
-    add_limits!(a.program, r, s, a.parts, a.slot, a.excess) > 0 && (a.interior = Interior(a.program))
+    if add_limits!(a.program, r, s, a.parts, a.slot, a.excess) > 0
+        a.interior = Interior(a.program)
+        empty!(a.terms)     # to be solved again in any case
+    end
     return a
 end
 
@@ -135,6 +139,7 @@ end
 """A lower bound of the whole: the agents at the last prices, without the terms that hold them."""
 function lower_bound!(agents, joints, r::Request, s::Security)
     for (t, a) in enumerate(agents)
+        empty!(a.terms)
         set_terms!(a, terms(joints, t, 0.0, 0.0), 0.0)
         a.interior.start = nothing
     end
