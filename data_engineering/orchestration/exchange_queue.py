@@ -115,7 +115,7 @@ class Queue:
     def solvers(self) -> list[Facts]:
         """Solvers that are alive, by their heartbeats."""
         found = []
-        for file in sorted((self.root / "solvers").glob("*.json")):
+        for file in sorted((self.root / "solvers").glob("[!.]*.json")):
             age = _age_seconds(file)
             if age is not None and age < ALIVE_SECONDS:
                 # A heartbeat that is just being written tells nothing but that it is there.

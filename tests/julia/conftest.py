@@ -22,7 +22,7 @@ from data_engineering.settings import Settings
 
 PACKAGE = Path(__file__).parents[2] / "julia"
 IMAGE = "docker:julia:1.11"
-START_SECONDS = 240.0
+START_SECONDS = 600.0
 """Julia compiles the package at the first start."""
 
 
@@ -68,7 +68,7 @@ def julia(tmp_path_factory: pytest.TempPathFactory) -> Julia:
 @pytest.fixture(scope="session")
 def julia_settings(julia: Julia) -> Iterator[Settings]:
     """Settings whose queue a solver works on."""
-    settings = Settings(home=julia.folder, exchange_wait_seconds=280.0)
+    settings = Settings(home=julia.folder, exchange_wait_seconds=900.0)
     queue = Queue(julia.folder / "exchange")
     queue.open()
     log = julia.folder / "serve.log"

@@ -22,7 +22,7 @@ from data_engineering.solvers.solve import solve
 from tests.rts_day import rts_grid, rts_periods
 
 LEGACY = Path(__file__).parents[3] / "shared/data/powerlascopf-legacy"
-pytestmark = [pytest.mark.julia, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.julia, pytest.mark.timeout(1200)]
 AGREED = 1e-4
 """Relative, of objectives: what the decomposition's tolerance of 1e-4 p.u. is worth."""
 
@@ -53,7 +53,7 @@ def test_the_package_passes_its_own_tests(julia):
     words = julia.arguments("-e", "using Pkg; Pkg.test()")
     if julia.container is not None:
         words[words.index("--name") + 1] += "-tests"
-    done = subprocess.run(words, capture_output=True, text=True, timeout=580, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1100, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
 
 
@@ -168,8 +168,10 @@ def test_a_day_of_rts_gmlc(julia_settings):
     assert result.residuals["relative_gap"] <= AGREED
     assert result.solver == "LascopfSolver"
     history = result.tables["convergence_history"]
-    assert len(history) == result.iterations
-    assert history["primal_residual"].iloc[-1] <= 1e-4
+    # The last row is the dispatch that is reported, made one from what the agents agreed on.
+    assert len(history) == result.iterations + 1
+    assert history["primal_residual"].iloc[-2] <= 1e-4
+    assert history["objective_value"].iloc[-1] >= history["best_bound"].iloc[-1]
     prices = [each.tables["bus_results"]["lmp_total"].mean() for each in (result, reference)]
     # Where a step of a cost curve is met exactly any price between two steps is right.
     assert prices[0] == pytest.approx(prices[1], rel=0.05)
