@@ -56,7 +56,7 @@ def services() -> list[str]:
 def stack(
     engine: None, services: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A stack whose services are all healthy. Its feed plays the past, so the readings tell time."""
+    """A stack whose services are all healthy; readings tell its time, for a feed of the past."""
     folder = tmp_path_factory.mktemp("stack") / "checkout"
     project = f"lascopf-test-{secrets.token_hex(4)}"
     made = Stack(lay_out(folder, project, STREAM_CLOCK="event", WORKER_CONCURRENCY=2))
