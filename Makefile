@@ -18,7 +18,8 @@ UV := .venv-uv/bin/uv
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-services test-oracle test-gridfm benchmark benchmark-stream lint format docs check clean clean-state
+.PHONY: help setup demo up down status test test-services test-oracle test-gridfm test-julia test-stack benchmark
+.PHONY: benchmark-stream lint lint-workflows audit env images stack stack-check format docs check clean clean-state
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +56,7 @@ PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorde
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 test: $(READY) ## all tests but those that need other servers
-	$(ONE_THREAD) $(BIN)/pytest $(PARALLEL) -m "not services and not benchmark"
+	$(ONE_THREAD) $(BIN)/pytest $(PARALLEL) -m "not services and not benchmark and not stack and not julia"
 
 # The outside solvers have an environment of their own: the platform must not lean on them.
 .venv-oracle/.ready: pyproject.toml uv.lock | $(UV)
@@ -68,6 +69,9 @@ test-oracle: .venv-oracle/.ready ## the solvers against PyPSA, Egret and others
 # With servers of your own in LASCOPF_TEST_*: .venv/bin/pytest -m services
 test-services: $(READY) ## tests against real servers, in containers of their own (Docker)
 	tests/services/with_servers $(BIN)/pytest -m services
+
+test-julia: $(READY) ## the Julia solver's own tests, and it against the embedded methods (Julia or Docker)
+	$(BIN)/pytest -m julia tests/julia
 
 # The programs that read scenario datasets, far from the platform's environment; torch makes it large.
 .venv-gridfm/.ready: tests/gridfm/pyproject.toml tests/gridfm/uv.lock | $(UV)
@@ -97,6 +101,37 @@ lint: $(READY) $(UV) ## ruff, mypy, import-linter, lock check
 	$(BIN)/lint-imports
 	$(UV) lock --check --quiet
 	$(UV) lock --check --quiet --project tests/gridfm
+
+AUDITOR := pip-audit==2.10.1
+audit: $(UV) ## known holes in the locked packages (asks PyPI)
+	$(UV) export --locked --quiet --no-emit-project --no-default-groups --all-extras --output-file .venv-uv/audit.txt
+	.venv-uv/bin/uvx --quiet --python $(PYTHON) $(AUDITOR) --strict --disable-pip --require-hashes --requirement .venv-uv/audit.txt
+
+env: ## write .env for the compose stack, every secret a fresh one
+	@./deploy/make-env
+
+# Images of the platform; their names and bases can be given as in .env.
+LASCOPF_AIRFLOW_IMAGE ?= lascopf-airflow:local
+LASCOPF_JULIA_IMAGE ?= lascopf-julia:local
+AIRFLOW_IMAGE ?= apache/airflow:3.3.2-python3.11
+JULIA_IMAGE ?= julia:1.11
+images: ## build the images of the compose stack
+	DOCKER_BUILDKIT=1 docker build --file Dockerfile.airflow --tag $(LASCOPF_AIRFLOW_IMAGE) --build-arg AIRFLOW_IMAGE=$(AIRFLOW_IMAGE) .
+	DOCKER_BUILDKIT=1 docker build --file Dockerfile.julia --tag $(LASCOPF_JULIA_IMAGE) --build-arg BASE=$(JULIA_IMAGE) .
+
+stack: stack-check ## start the compose stack, once nothing hinders it
+	docker compose up --detach
+
+test-stack: $(READY) images ## the compose stack, killed and scaled (Docker)
+	$(BIN)/pytest -m stack tests/stack
+
+stack-check: $(READY) ## whether the compose stack can start: secrets, ports, images, memory, disk
+	@$(BIN)/lascopf deploy check
+
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+lint-workflows: $(UV) ## actionlint (needs Go) and zizmor on .github
+	go run $(ACTIONLINT)
+	.venv-uv/bin/uvx --quiet --python $(PYTHON) zizmor==1.32.0 --offline .github
 
 format: $(READY) ## put the code into ruff's form
 	$(BIN)/ruff format .

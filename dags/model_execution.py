@@ -30,8 +30,16 @@ with DAG(
         "method": Param(
             "default",
             type="string",
-            enum=["default", "constraint_generation", "extensive", "corrective", "decomposed"],
-            description="Solution method; default is constraint generation",
+            enum=[
+                "default",
+                "constraint_generation",
+                "extensive",
+                "corrective",
+                "decomposed",
+                "app",
+                "joint",
+            ],
+            description="Solution method; default is constraint generation, app for solver julia",
         ),
         "outages": Param(
             "n-1",
@@ -39,7 +47,12 @@ with DAG(
             enum=["n-1", "none"],
             description="Outages to be secure against: of every branch, or none",
         ),
-        "solver": Param("highs", type="string", enum=["highs"], description="Solver"),
+        "solver": Param(
+            "highs",
+            type="string",
+            enum=["highs", "julia"],
+            description="The embedded solvers, or the Julia solver behind the exchange queue",
+        ),
     },
     default_args=DEFAULT_ARGS,
     tags=["solve"],

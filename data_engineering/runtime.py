@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from data_engineering.settings import Settings, get_settings
 from data_engineering.storage import embedded
-from data_engineering.storage.database import open_engine
+from data_engineering.storage.database import open_engine, with_password
 from data_engineering.storage.objects import ObjectStore, open_store
 
 
@@ -75,13 +75,22 @@ def open_runtime(settings: Settings | None = None, role: str | None = None) -> R
         settings,
         open_engine(timeseries, role),
         open_engine(metadata, role),
-        open_store(
-            _objects_url(settings),
-            endpoint=settings.s3_endpoint,
-            access_key=_reveal(settings.s3_access_key),
-            secret_key=_reveal(settings.s3_secret_key),
-            region=settings.s3_region,
-        ),
+        open_objects(settings),
+    )
+
+
+def open_objects(settings: Settings) -> ObjectStore:
+    """The object store alone; no database is looked at.
+
+    Raises:
+        BadInput: the URL is not usable.
+    """
+    return open_store(
+        _objects_url(settings),
+        endpoint=settings.s3_endpoint,
+        access_key=_reveal(settings.s3_access_key),
+        secret_key=_reveal(settings.s3_secret_key),
+        region=settings.s3_region,
     )
 
 
@@ -96,7 +105,9 @@ def _objects_url(settings: Settings) -> str:
 
 def _data_urls(settings: Settings) -> tuple[str, str]:
     """Time series and metadata; Airflow's own database may be elsewhere and is not looked at."""
-    timeseries, metadata = _reveal(settings.timeseries_url), _reveal(settings.metadata_url)
+    password = _reveal(settings.database_password)
+    timeseries = with_password(_reveal(settings.timeseries_url), password)
+    metadata = with_password(_reveal(settings.metadata_url), password)
     if timeseries is None or metadata is None:
         ours = embedded.start(settings.home)
         timeseries, metadata = timeseries or ours.timeseries_url, metadata or ours.metadata_url

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     timeseries_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
     metadata_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
     airflow_url: SecretStr | None = Field(None, description="postgresql://...; none: embedded")
+    database_password: SecretStr | None = Field(
+        None, description="for the URLs of both stores, where these have a user and no password"
+    )
     objects_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder")
     s3_endpoint: str | None = Field(None, description="http(s)://host:port of an S3 server")
     s3_access_key: SecretStr | None = None
@@ -155,6 +158,11 @@ class Settings(BaseSettings):
     commitment_gap: float = Field(0.005, gt=0, lt=1)
     commitment_lookahead_hours: int = Field(6, ge=0, le=24)
     commitment_time_limit_seconds: float = Field(300.0, gt=0)
+    exchange_folder: Path | None = Field(
+        None, description="queue shared with the Julia solver; none: exchange/ below home"
+    )
+    exchange_wait_seconds: float = Field(1500.0, gt=0, description="for an answer of that solver")
+    exchange_keep_days: float = Field(7.0, gt=0, description="older entries of it are removed")
     quality: Quality = Field(default_factory=Quality)
     stream: Stream = Field(default_factory=Stream)
     reoptimization: ReoptimizationRules = Field(default_factory=ReoptimizationRules)
@@ -166,7 +174,11 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
 
+SECRETS_FOLDER = Path("/run/secrets")
+"""Containers find secrets here, each in a file of its variable's name: `lascopf_s3_secret_key`."""
+
+
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once; variables go before files of secrets."""
+    return Settings(_secrets_dir=SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None)

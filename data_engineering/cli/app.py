@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from data_engineering.cli import scenario_commands
+from data_engineering.cli import backup_commands, deploy_check, scenario_commands
 from data_engineering.cli.airflow_command import airflow
 from data_engineering.cli.data_commands import ingest, report, validate
 from data_engineering.cli.database_commands import expire, migrate, sql
 from data_engineering.cli.demo import demo
+from data_engineering.cli.deploy_commands import deploy
+from data_engineering.cli.exchange_commands import exchange
+from data_engineering.cli.objects_commands import objects
 from data_engineering.cli.output import EPILOG
 from data_engineering.cli.replay_command import replay
 from data_engineering.cli.solve_command import convert, solve
@@ -48,3 +51,8 @@ for of_scenarios in (
 app.add_typer(scenarios, name="scenarios")
 stream.command(epilog=EPILOG)(replay)
 app.add_typer(stream, name="stream")
+app.add_typer(objects, name="objects")
+app.add_typer(exchange, name="exchange")
+for of_stack in (deploy_check.check, backup_commands.backup, backup_commands.restore):
+    deploy.command(epilog=EPILOG)(of_stack)
+app.add_typer(deploy, name="deploy")

@@ -22,6 +22,13 @@ SHOWN = 10
 """Notes that are shown to people; --json has all."""
 
 
+class Solver(StrEnum):
+    """Who solves."""
+
+    highs = "highs"
+    julia = "julia"
+
+
 class Kind(StrEnum):
     """What is solved."""
 
@@ -51,7 +58,17 @@ WhichKind = Annotated[
 ]
 Method = Annotated[
     str,
-    typer.Option(help="constraint_generation, extensive, corrective or decomposed; see docs."),
+    typer.Option(
+        help="constraint_generation, extensive, corrective or decomposed; app or joint by the "
+        "Julia solver; see docs."
+    ),
+]
+WhichSolver = Annotated[
+    Solver,
+    typer.Option(
+        help="highs: the embedded solvers. julia: the one that works on the exchange queue "
+        "(LASCOPF_EXCHANGE_FOLDER), for dcopf, scopf and lascopf."
+    ),
 ]
 SolveDay = Annotated[
     str | None,
@@ -105,6 +122,7 @@ def solve(
     case: CaseName = None,
     kind: WhichKind = Kind.lascopf,
     method: Method = "default",
+    solver: WhichSolver = Solver.highs,
     day: SolveDay = None,
     horizon: Horizon = None,
     commitment: States = None,
@@ -129,7 +147,7 @@ def solve(
     name, output = case or get_settings().case_name, Output(as_json=json)
     asked = None if day is None else parse_day(day, "--day")
     if asked is not None and out is None and name in STORED:
-        _stored(output, name, asked, kind, method, horizon, commitment, outages)
+        _stored(output, name, asked, kind, method, solver, horizon, commitment, outages)
         return
     from data_engineering.model.problem import Decomposition, Options
     from data_engineering.orchestration.case_solve import Wanted, solve_case
@@ -144,6 +162,7 @@ def solve(
         outages=outages,
         verify=verify,
         negative_reactance=negative_reactance,
+        solver=solver.value,
         options=Options(
             time_limit_seconds=time_limit,
             reactive_limits=reactive_limits,
@@ -187,6 +206,7 @@ def _stored(
     day: Any,
     kind: Kind,
     method: str,
+    solver: Solver,
     horizon: int | None,
     commitment: str | None,
     outages: str | None,
@@ -206,7 +226,7 @@ def _stored(
         "outages": outages or "n-1",
         "horizon": horizon or 24,
         "commitment": commitment or "uc",
-        "solver": "highs",
+        "solver": solver.value,
     }
     with output.working(f"solving {case} on {day}"), open_runtime() as runtime:
         facts = solve_day(runtime, day, wanted, output.progress)

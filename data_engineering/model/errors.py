@@ -95,6 +95,52 @@ class NotSolved(Permanent):
         super().__init__(f"{kind} of case {case} ended {status}; {remedy}")
 
 
+class SolverAbsent(Retryable):
+    """Nobody works on the exchange queue."""
+
+    def __init__(self, queue: Path, fact: str) -> None:
+        super().__init__(
+            f"no solver works on the exchange queue {queue}: {fact}; start one (docs/EXCHANGE.md), "
+            "then run this again: the request waits there"
+        )
+
+
+class SolverLate(Retryable):
+    """A request was not answered in time."""
+
+    def __init__(self, request_id: str, seconds: float, fact: str) -> None:
+        super().__init__(
+            f"request {request_id} was not answered within {seconds:g} s: {fact}; run this again, "
+            "it goes on where it is, or raise LASCOPF_EXCHANGE_WAIT_SECONDS"
+        )
+
+
+class SolverCrashed(Permanent):
+    """The solver gave a request up, or died of it as often as it may."""
+
+    exit_code = 5
+
+    def __init__(self, request_id: str, reason: str, attempts: int, log: str) -> None:
+        ending = f"; its log ends: {log}" if log else ""
+        super().__init__(
+            f"the solver failed on request {request_id} ({attempts} attempt(s)): {reason}{ending}; "
+            "correct the cause and run this again"
+        )
+
+
+class AnswerRefused(Permanent):
+    """An outside solver's answer is not sound, or answers something else."""
+
+    exit_code = 3
+
+    def __init__(self, request_id: str, fact: str) -> None:
+        super().__init__(
+            f"the answer to request {request_id} is refused: {fact}; report this to the solver's "
+            "makers, or use --solver highs"
+        )
+        self.fact = fact
+
+
 class DatabaseUnavailable(Retryable):
     """The server does not answer."""
 
@@ -213,6 +259,15 @@ class ProcessFailed(Permanent):
 
     def __init__(self, name: str, fact: str, log: Path | str) -> None:
         super().__init__(f"{name} {fact}; its log is {log}")
+
+
+class StackRefused(Permanent):
+    """The compose stack, or the Docker engine under it, does not do what was asked."""
+
+    exit_code = 6
+
+    def __init__(self, what: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{what}: {reason}; {remedy}")
 
 
 class RunFailed(Permanent):

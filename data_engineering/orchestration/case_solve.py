@@ -31,6 +31,7 @@ from data_engineering.model.problem import (
 )
 from data_engineering.model.time import Window
 from data_engineering.orchestration.cases import LoadedCase, load_case
+from data_engineering.orchestration.solver_choice import EMBEDDED, chosen_method, solve_by
 from data_engineering.orchestration.steps import Facts, Progress
 from data_engineering.settings import Settings, get_settings
 from data_engineering.solvers.ac_check import verify_ac
@@ -38,7 +39,6 @@ from data_engineering.solvers.ac_outages import verify_outages
 from data_engineering.solvers.commitment import commit, fixed
 from data_engineering.solvers.outage_factors import outages_of
 from data_engineering.solvers.result_checks import check_results
-from data_engineering.solvers.solve import method_of, solve
 from data_engineering.transformation.grid_checks import check_periods
 from data_engineering.transformation.horizon import periods_from_frames, periods_from_grid
 
@@ -61,6 +61,7 @@ class Wanted:
             for scopf and lascopf.
         verify: check dispatches by AC power flow, after outages too.
         negative_reactance: branches of a case that is not published may have one.
+        solver: highs or julia.
         options: method, commitment and gap are set by the others.
     """
 
@@ -73,6 +74,7 @@ class Wanted:
     outages: str | None = None
     verify: bool = True
     negative_reactance: bool = False
+    solver: str = EMBEDDED
     options: Options = field(default_factory=Options)
 
 
@@ -91,13 +93,11 @@ def solve_case(
         UnknownCase, SourceFileMissing, SourceFileBroken, BadInput: the case or an option is at
             fault; one line that names it.
     """
-    method = method_of(wanted.kind, wanted.method)
     settings = settings or get_settings()
-    progress(f"read {wanted.case}")
-    loaded = load_case(wanted.case, settings, negative_reactance=wanted.negative_reactance)
-    request = _request(wanted, loaded, method, settings, progress)
+    request = request_of(wanted, settings, progress)
+    method = request.options.method
     progress(f"solve {wanted.kind} by {method}")
-    result = solve(request, progress)
+    result = solve_by(wanted.solver, request, settings, progress)
     tables = dict(result.tables)
     faults: list[str] = []
     if wanted.kind in DISPATCHES and result.tables:
@@ -107,8 +107,20 @@ def solve_case(
             tables = verify_ac(request.grid, tables)
             tables = verify_outages(request.grid, tables, request.outages)
     if out is not None:
-        _write(out, tables)
+        write_tables(out, tables)
     return _facts(wanted, method, request, replace(result, tables=tables), faults, out)
+
+
+def request_of(wanted: Wanted, settings: Settings, progress: Progress) -> SolveRequest:
+    """The request, read from the case's files and checked; its units are committed.
+
+    Raises:
+        LascopfError: as `solve_case`.
+    """
+    method = chosen_method(wanted.solver, wanted.kind, wanted.method)
+    progress(f"read {wanted.case}")
+    loaded = load_case(wanted.case, settings, negative_reactance=wanted.negative_reactance)
+    return _request(wanted, loaded, method, settings, progress)
 
 
 def _request(
@@ -224,8 +236,12 @@ def _outages(wanted: Wanted, loaded: LoadedCase) -> tuple[Outage, ...]:
     return () if wanted.outages == "none" else read_outages(Path(str(wanted.outages)))
 
 
-def _write(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """All tables or none: to a folder beside, which then takes the place of the old one."""
+def write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """All tables or none: to a folder beside, which then takes the place of the old one.
+
+    Raises:
+        BadInput: the folder holds anything but earlier tables.
+    """
     partial = out.with_name(out.name + ".partial")
     if out.exists() and not (out.is_dir() and all(p.suffix == ".parquet" for p in out.iterdir())):
         raise BadInput("--out", out, "give a new folder, or one that holds only earlier tables")

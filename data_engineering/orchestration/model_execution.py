@@ -26,6 +26,7 @@ from data_engineering.model.tables import (
 )
 from data_engineering.model.time import Window
 from data_engineering.orchestration.artifacts import register
+from data_engineering.orchestration.solver_choice import JULIA, SOLVERS, chosen_method, solve_by
 from data_engineering.orchestration.steps import Facts, Progress
 from data_engineering.runtime import Runtime
 from data_engineering.solvers.ac_check import verify_ac
@@ -34,7 +35,6 @@ from data_engineering.solvers.commitment import commit as find_commitment
 from data_engineering.solvers.commitment import fixed
 from data_engineering.solvers.outage_factors import outages_of
 from data_engineering.solvers.result_checks import check_results
-from data_engineering.solvers.solve import method_of, solve
 from data_engineering.storage import metadata, timeseries
 from data_engineering.storage.topology import read_topology
 from data_engineering.transformation.grid_document import grid_from_document
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 ROLE = "optimizer"
 CASES = ("rts_gmlc",)
-SOLVERS = ("highs",)
 COMMITMENTS = ("uc", "on", "relaxed")
 KINDS = ("lascopf", "dcopf")
 OUTAGES = ("n-1", "none")
@@ -89,7 +88,7 @@ def plan(
         "horizon": int(wanted["horizon"]),
         "lookahead": settings.commitment_lookahead_hours,
         "kind": wanted["kind"],
-        "method": method_of(wanted["kind"], wanted["method"]),
+        "method": chosen_method(wanted["solver"], wanted["kind"], wanted["method"]),
         "outages": wanted["outages"] if wanted["kind"] == "lascopf" else "none",
         "commitment": wanted["commitment"],
         "gap": settings.commitment_gap,
@@ -117,6 +116,8 @@ def _check_wanted(wanted: Mapping[str, Any]) -> None:
     ):
         if wanted[field] not in known:
             raise BadInput(field, wanted[field], f"use one of {', '.join(known)}")
+    if wanted["solver"] == JULIA and wanted["commitment"] == "relaxed":
+        raise BadInput("commitment", "relaxed", f"for solver {JULIA} use uc or on")
     if not 1 <= int(wanted["horizon"]) <= 24:
         raise BadInput("horizon", wanted["horizon"], "give 1 to 24 hours")
 
@@ -157,9 +158,10 @@ def dispatch(runtime: Runtime, spec: Facts, progress: Progress | None = None) ->
 
     Raises:
         NotSolved: the program has no solution, which its slacks exclude for sound data.
+        SolverAbsent, SolverLate, SolverCrashed, AnswerRefused: of the Julia solver.
     """
-    request = _with_commitment(runtime, spec, _request(runtime, spec))
-    result = solve(request, progress)
+    request = request_of(runtime, spec)
+    result = solve_by(spec["solver"], request, runtime.settings, progress)
     if result.status not in ("optimal", "feasible"):
         raise NotSolved(spec["kind"], spec["case"], result.status, "check the grid and forecasts")
     if result.status == "feasible":
@@ -186,7 +188,7 @@ def verify(runtime: Runtime, spec: Facts) -> Facts:
     Raises:
         ChecksFailed: a result breaks a law that it must keep; nothing is stored.
     """
-    request = _with_commitment(runtime, spec, _request(runtime, spec))
+    request = request_of(runtime, spec)
     summary = json.loads(runtime.objects.read_bytes(_key(spec, "dispatch", "json")))
     tables = {
         name: runtime.objects.read_parquet(_key(spec, name))
@@ -270,6 +272,11 @@ def _export_powersystems(runtime: Runtime, spec: Facts, request: SolveRequest) -
         stored = runtime.objects.write_bytes(f"{folder}/{name}", text.encode())
         register(runtime, stored, "powersystems", request.periods.start.date())
     return runtime.objects.uri(folder)
+
+
+def request_of(runtime: Runtime, spec: Facts) -> SolveRequest:
+    """The problem of a spec with the states that `commit` has found."""
+    return _with_commitment(runtime, spec, _request(runtime, spec))
 
 
 def _request(runtime: Runtime, spec: Facts) -> SolveRequest:

@@ -13,11 +13,15 @@ from data_engineering.solvers.dispatch_tables import DispatchArrays
 
 
 def demand_of(request: SolveRequest) -> Floats:
-    """Demand at every bus, shunts included, shape (T, buses), MW."""
+    """Demand at every bus, shunts and fixed losses of DC lines included, shape (T, buses), MW."""
     demand = np.tile(request.grid.buses.gs_mw, (request.periods.count, 1))
     for column, bus in enumerate(request.grid.loads.bus):
         if request.grid.loads.in_service[column]:
             demand[:, bus] += request.periods.load_mw[:, column]
+    lines = request.grid.dc_lines
+    for line in range(len(lines)):
+        if lines.in_service[line]:
+            demand[:, lines.to_bus[line]] += lines.loss_fixed_mw[line]
     return demand
 
 

@@ -270,9 +270,13 @@ def _stores(
 
 
 def bus_demand(grid: Grid, periods: Periods) -> Floats:
-    """Demand at each bus, shunt conductance at nominal voltage included, shape (T, buses), MW."""
-    given = periods.load_mw * grid.loads.in_service
-    demand: Floats = _at_buses(given, grid.loads.bus, len(grid.buses)) + grid.buses.gs_mw
+    """Demand at each bus, shape (T, buses), MW.
+
+    Shunt conductance at nominal voltage and the fixed losses of DC lines, where they arrive, count.
+    """
+    given, lines = periods.load_mw * grid.loads.in_service, grid.dc_lines
+    lost = np.bincount(lines.to_bus, lines.loss_fixed_mw * lines.in_service, len(grid.buses))
+    demand: Floats = _at_buses(given, grid.loads.bus, len(grid.buses)) + grid.buses.gs_mw + lost
     return demand
 
 

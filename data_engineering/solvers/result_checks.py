@@ -79,19 +79,25 @@ def _balances(request: SolveRequest, tables: Mapping[str, pd.DataFrame]) -> Iter
         return buses.pivot(index="time_interval", columns="bus_id", values=column)[grid.buses.id]
 
     net = made - at_bus("load_mw") + at_bus("load_shed_mw") - at_bus("over_generation_mw")
-    leaving = _sum_flows(flows, "from_bus_id", grid) - _sum_flows(flows, "to_bus_id", grid)
+    share = flows["branch_id"].map(
+        dict(zip(grid.dc_lines.id, grid.dc_lines.loss_share, strict=True))
+    )
+    flows = flows.assign(arriving_mw=flows["flow_mw"] * (1.0 - share.fillna(0.0)))
+    arriving = _sum_flows(flows, "to_bus_id", "arriving_mw", grid)
+    leaving = _sum_flows(flows, "from_bus_id", "flow_mw", grid) - arriving
+    lost = leaving.to_numpy().sum(axis=1)
     yield from _worst("balance of a bus", np.abs((net - leaving).to_numpy()))
     stated = at_bus("net_injection_mw")
     yield from _worst("stated net injection", np.abs((net - stated).to_numpy()))
-    yield from _worst("balance of the system", np.abs(net.to_numpy().sum(axis=1)))
+    yield from _worst("balance of the system", np.abs(net.to_numpy().sum(axis=1) - lost))
     # A negative load gives power; nothing of it can be shed.
     served = np.maximum(at_bus("load_mw").to_numpy(), 0.0)
     yield from _worst("load shed above the load", at_bus("load_shed_mw").to_numpy() - served)
 
 
-def _sum_flows(flows: pd.DataFrame, end: str, grid: Grid) -> pd.DataFrame:
+def _sum_flows(flows: pd.DataFrame, end: str, values: str, grid: Grid) -> pd.DataFrame:
     summed = flows.pivot_table(
-        index="time_interval", columns=end, values="flow_mw", aggfunc="sum", fill_value=0.0
+        index="time_interval", columns=end, values=values, aggfunc="sum", fill_value=0.0
     )
     return summed.reindex(columns=grid.buses.id, fill_value=0.0)
 

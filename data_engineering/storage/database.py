@@ -69,6 +69,19 @@ def open_engine(url: str, role: str | None = None) -> Engine:
     return engine
 
 
+def with_password(url: str | None, password: str | None) -> str | None:
+    """The URL with a password where it has a user and none; unreadable ones stay as they are."""
+    if url is None or password is None:
+        return url
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return url  # `open_engine` says what is wrong with it
+    if parsed.username is None or parsed.password is not None:
+        return url
+    return parsed.set(password=password).render_as_string(hide_password=False)
+
+
 def redact(url: str) -> str:
     """The URL without passwords, for messages."""
     try:

@@ -3,7 +3,8 @@
 `sql/shared` goes first in both databases and runs as the login; the files of the store follow as
 role `migrator`, which owns what they make. A file runs in one transaction together with its
 record, so it is either applied and recorded or neither. Applied files never change: what they
-hold is compared by its digest.
+hold is compared by its digest. A database that has migrations which are not among the files was
+made by a newer version of the platform and is refused: older code would write what it must not.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def pending(engine: Engine, store: Store, folder: Path = SQL_FOLDER) -> list[str
     """Names of the migrations that `migrate` would apply.
 
     Raises:
-        DatabaseRefused: an applied migration was changed since.
+        DatabaseRefused: an applied migration was changed since, or is not known here.
     """
     with _session(engine) as cursor:
         cursor.execute("SELECT to_regclass('public.schema_migrations') IS NOT NULL")
@@ -68,7 +69,7 @@ def migrate(engine: Engine, store: Store, folder: Path = SQL_FOLDER) -> list[str
 
     Raises:
         MigrationFailed: a migration was rolled back; those before it stay applied.
-        DatabaseRefused: an applied migration was changed since.
+        DatabaseRefused: an applied migration was changed since, or is not known here.
     """
     where = where_of(engine)
     done = []
@@ -121,6 +122,15 @@ def _outstanding(files: list[Migration], applied: dict[str, str], where: str) ->
                 f"migration {migration.name} differs from what was applied",
                 "restore the file and put the change into a new migration",
             )
+    known = {migration.name for migration in files}
+    stores = {name.partition("/")[0] for name in known}  # both stores may be one database
+    unknown = sorted(n for n in applied if n.partition("/")[0] in stores and n not in known)
+    if unknown:
+        raise DatabaseRefused(
+            where,
+            f"its schema is newer than this version of the platform: it has {', '.join(unknown)}",
+            "install the version that made it or a newer one, or restore a backup from before",
+        )
     return [migration for migration in files if migration.name not in applied]
 
 

@@ -279,6 +279,25 @@ def test_a_changed_migration_is_noticed(empty_url: str, tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_newer_schema_is_refused_and_left_alone(empty_url: str, tmp_path: Path) -> None:
+    engine = open_engine(empty_url)
+    newer, older = tmp_path / "newer", tmp_path / "older"
+    write_migrations(newer, "CREATE TABLE one (x int);", "CREATE TABLE two (x int);")
+    write_migrations(older, "CREATE TABLE one (x int);")
+    migrate(engine, "metadata", newer)
+    for call in (migrate, pending):
+        with pytest.raises(DatabaseRefused, match=r"newer.*has metadata/0002_step.sql; install"):
+            call(engine, "metadata", older)
+    # Forward again: the newer code finds nothing to do, and a later version brings it on.
+    assert pending(engine, "metadata", newer) == []
+    write_migrations(newer, *(f"CREATE TABLE {n} (x int);" for n in ("one", "two", "three")))
+    assert migrate(engine, "metadata", newer) == ["metadata/0003_step.sql"]
+    # What the other store applied in the same database is no newer schema.
+    query(engine, "INSERT INTO schema_migrations VALUES ('timeseries/9_x.sql', '') RETURNING 1")
+    assert pending(engine, "metadata", newer) == []
+    engine.dispose()
+
+
 def test_migrations_at_once_apply_once(empty_url: str) -> None:
     done: list[list[str]] = []
 

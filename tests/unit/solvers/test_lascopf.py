@@ -14,7 +14,7 @@ from small_solver_grids import triangle, triangle_periods
 from solve_cases import pglib, request
 
 from data_engineering.model.errors import BadInput
-from data_engineering.model.grid import Branches, Grid
+from data_engineering.model.grid import Branches, DcLines, Grid
 from data_engineering.model.problem import Options, Outage, Penalties, Periods, SolveRequest
 from data_engineering.orchestration.cases import load_case
 from data_engineering.solvers.lascopf import solve_lascopf
@@ -143,6 +143,30 @@ def five_buses(share: float, loads) -> SolveRequest:
     )
     options = Options(commitment="on", tolerance=1e-8)
     return SolveRequest("lascopf", grid, periods, case.outages, options)
+
+
+def test_a_dc_line_loses_a_share_and_a_fixed_part():
+    """30 MW at bus 3, which nothing but the line reaches: 0.9 flow - 3 = 30, so 36.667 MW go in."""
+    grid = triangle(rating=1_000.0)
+    line = DcLines(
+        id=np.array(["link"]),
+        from_bus=np.array([0]),
+        to_bus=np.array([2]),
+        p_mw=np.zeros(1),
+        p_min_mw=np.zeros(1),
+        p_max_mw=np.array([500.0]),
+        loss_fixed_mw=np.array([3.0]),
+        loss_share=np.array([0.1]),
+        in_service=np.ones(1, dtype=bool),
+    )
+    whole = grid.branches
+    apart = replace(whole, in_service=(whole.from_bus != 2) & (whole.to_bus != 2))
+    cut = replace(grid, branches=apart, dc_lines=line)
+    asked = SolveRequest("dcopf", cut, triangle_periods([30.0]), (), Options(commitment="on"))
+    for result in (solve_lascopf(asked), solve_extensive(asked)):
+        flows = result.tables["branch_flow_results"].set_index("branch_id")["flow_mw"]
+        assert flows["link"] == pytest.approx(33.0 / 0.9, abs=1e-6)
+        assert check_results(asked, result.tables, result.objective) == []
 
 
 def test_an_outage_is_prevented_by_hand():
