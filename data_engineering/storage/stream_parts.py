@@ -7,7 +7,7 @@ and the version guard: new rows are copied straight into the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,7 +83,7 @@ def by_series(table: Table, rows: pa.Table) -> pa.Table:
     """The rows of a series together and in the order of time.
 
     The index by element and time then takes many entries into one page after another; the order of
-    messages sends each entry to another page, which costs the server a third more in all.
+    messages sends each entry to another page, which costs the server 10 to 35 % more in all.
     """
     keys = [(name, "ascending") for name in (*_series(table), table.time)]
     return rows.combine_chunks().sort_by(keys)
@@ -98,13 +98,8 @@ def _begins(table: Table, rows: pa.Table) -> Flags:
     """Whether a sorted row is the first of its series."""
     begins = np.zeros(rows.num_rows, dtype=bool)
     begins[0] = True
-    for other in _changes(table, rows):
-        begins[1:] |= other
-    return begins
-
-
-def _changes(table: Table, rows: pa.Table) -> Iterator[Flags]:
     for name in _series(table):
         values = rows.column(name)
         changed = pc.not_equal(values.slice(1), values.slice(0, len(values) - 1))
-        yield np.asarray(changed.to_numpy(), dtype=bool)
+        begins[1:] |= np.asarray(changed.to_numpy(), dtype=bool)
+    return begins

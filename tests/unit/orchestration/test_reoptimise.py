@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from data_engineering.model.errors import AirflowUnavailable, BadInput, DatabaseUnavailable
+from data_engineering.model.errors import (
+    AirflowUnavailable,
+    BadInput,
+    DatabaseUnavailable,
+    StreamRefused,
+    StreamUnavailable,
+)
 from data_engineering.model.snapshot import Snapshot, Topology
 from data_engineering.model.stream import StreamRequest
 from data_engineering.orchestration import reoptimise
@@ -105,6 +112,44 @@ def test_this_process_dispatches_where_a_run_stores_nothing(monkeypatch):
 
 def test_a_run_that_does_not_end_is_given_up(monkeypatch):
     assert answered(monkeypatch, Airflow("queued"), None, seconds=3.0) == (HERE, 15)
+
+
+class Broker:
+    """Takes a message after so many failures."""
+
+    def __init__(self, *failures):
+        self.failures, self.taken = list(failures), []
+
+    def send(self, topic, key, value):
+        if self.failures:
+            raise self.failures.pop(0)
+        self.taken.append((topic, key, value))
+
+    def flush(self):
+        pass
+
+
+def test_a_result_waits_for_its_broker(monkeypatch):
+    monkeypatch.setattr(reoptimise, "RESEND_SECONDS", 0.0)
+    broker = Broker(*(StreamUnavailable("here", "down") for _ in range(3)))
+    reoptimise.publish_results(broker, threading.Event())("k", {"execution_id": "e"})
+    assert broker.taken == [("lascopf_results", b"k", b'{"execution_id": "e"}')]
+
+
+def test_a_result_waits_no_more_when_the_service_ends_nor_where_a_run_tells_it():
+    ending = threading.Event()
+    ending.set()
+    for end in (ending, None):
+        with pytest.raises(StreamUnavailable):
+            reoptimise.publish_results(Broker(StreamUnavailable("here", "down")), end)(
+                "k", {"execution_id": "e"}
+            )
+
+
+def test_a_result_that_is_refused_is_no_failure_of_the_dispatch():
+    broker = Broker(StreamRefused("here", "too large", "send less"))
+    reoptimise.publish_results(broker)("k", {"execution_id": "e"})
+    assert broker.taken == []
 
 
 def wanted(**config):
