@@ -149,10 +149,7 @@ FIRED = """
 
 
 def test_three_workers_share_a_mapped_task(stack: Stack) -> None:
-    stack.compose(
-        "up", "--detach", "--no-build", "--no-recreate", "--scale", "airflow-worker=3",
-        "airflow-worker",
-    )  # fmt: skip
+    scale(stack, 3)
     airflow = stack.airflow()
     until(lambda: len(healthy(stack, "airflow-worker")) == 3, 240.0, "three workers", 3.0)
     conf = {
@@ -170,7 +167,12 @@ def test_three_workers_share_a_mapped_task(stack: Stack) -> None:
     assert len(set(hosts)) >= 2, hosts
     workers = {one["Config"]["Hostname"] for one in stack.of_service("airflow-worker")}
     assert set(hosts) <= workers
-    stack.compose("up", "--detach", "--no-build", "--no-recreate", "--scale", "airflow-worker=1")
+    scale(stack, 1)
+
+
+def scale(stack: Stack, workers: int) -> None:
+    many = ("--scale", f"airflow-worker={workers}", "airflow-worker")
+    stack.compose("up", "--detach", "--no-build", "--no-recreate", *many)
 
 
 def healthy(stack: Stack, service: str) -> list[str]:
