@@ -32,7 +32,8 @@ def ensure_login(engine: Engine, login: Login) -> bool:
     """Make a login, or give one that is there this password and these roles; whether it is new.
 
     Raises:
-        DatabaseRefused: the engine's login may not, or a role is missing.
+        BadInput: there is no such role.
+        DatabaseRefused: the engine's login may not.
     """
     name = sql.Identifier(login.name)
     with driver_cursor(engine) as cursor:
@@ -52,7 +53,8 @@ def ensure_database(engine: Engine, name: str, owner: str) -> bool:
     """Make a database that only its owner may enter; whether it is new.
 
     Raises:
-        DatabaseRefused: the engine's login may not, or there is no such owner.
+        BadInput: there is no such owner.
+        DatabaseRefused: the engine's login may not.
     """
     with _outside_transactions(engine) as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))

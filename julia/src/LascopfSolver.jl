@@ -30,5 +30,6 @@ include("results.jl")
 include("queue.jl")
 include("service.jl")
 include("DataLoader.jl")
+include("warm_up.jl")
 
 end

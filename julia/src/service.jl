@@ -19,8 +19,7 @@ function serve(root::AbstractString; once=false)
     @info "solver $(q.worker) serves $(q.root) with $(Threads.nthreads()) threads"
     try
         while !ispath(stop)
-            reclaim!(q)
-            folder = claim!(q)
+            folder = next_claim!(q)
             if folder === nothing
                 once && break
                 sleep(SLEEP_SECONDS)
@@ -36,6 +35,19 @@ function serve(root::AbstractString; once=false)
         kill(beat)
         leave!(q, held[])
         rm(stop; force=true)
+    end
+end
+
+"""The next request, after claims of the dead were given back. What other solvers and clients do to
+the folders meanwhile, or a full disk, must not end the service."""
+function next_claim!(q::Queue)
+    try
+        reclaim!(q)
+        return claim!(q)
+    catch problem
+        problem isa Union{SystemError,Base.IOError} || rethrow()
+        @warn "the queue could not be read" problem
+        return nothing
     end
 end
 

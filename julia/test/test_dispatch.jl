@@ -55,3 +55,9 @@ end
     @test a.status == "infeasible"
     @test occursin("unit gen-1 cannot ramp from 400.0 MW", a.notes[1])
 end
+
+@testset "Both methods agree on units, stores, reserve and a lost unit" begin
+    joint, agents = LascopfSolver.warm_up()
+    # A disagreement of 1e-4 p.u. is worth about 1.5e-6 of the objective.
+    @test joint ≈ agents rtol = 1e-5
+end

@@ -47,7 +47,7 @@ WHERE pronamespace = 'public'::regnamespace
 SELECT roleid::regrole, member::regrole FROM pg_auth_members ORDER BY 1, 2;
 """
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import sys
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 from running_stack import CHECKOUT, Stack, docker, follow, hostnames, until
 
 from data_engineering.model.errors import DatabaseRefused, ObjectStoreRefused
@@ -149,10 +150,7 @@ FIRED = """
 
 
 def test_three_workers_share_a_mapped_task(stack: Stack) -> None:
-    stack.compose(
-        "up", "--detach", "--no-build", "--no-recreate", "--scale", "airflow-worker=3",
-        "airflow-worker",
-    )  # fmt: skip
+    scale(stack, 3)
     airflow = stack.airflow()
     until(lambda: len(healthy(stack, "airflow-worker")) == 3, 240.0, "three workers", 3.0)
     conf = {
@@ -170,7 +168,12 @@ def test_three_workers_share_a_mapped_task(stack: Stack) -> None:
     assert len(set(hosts)) >= 2, hosts
     workers = {one["Config"]["Hostname"] for one in stack.of_service("airflow-worker")}
     assert set(hosts) <= workers
-    stack.compose("up", "--detach", "--no-build", "--no-recreate", "--scale", "airflow-worker=1")
+    scale(stack, 1)
+
+
+def scale(stack: Stack, workers: int) -> None:
+    many = ("--scale", f"airflow-worker={workers}", "airflow-worker")
+    stack.compose("up", "--detach", "--no-build", "--no-recreate", *many)
 
 
 def healthy(stack: Stack, service: str) -> list[str]:
@@ -221,11 +224,58 @@ def test_a_kill_loses_and_doubles_nothing(
         pd.testing.assert_frame_equal(after[name], frame, obj=name)
 
 
+SOLVED = """
+    SELECT e.execution_id, e.convergence_status AS status, e.objective_value AS usd, e.solver
+    FROM lascopf_executions e WHERE e.airflow_run_id = :run
+"""
+
+
+def test_a_killed_julia_solver_is_asked_again(stack: Stack, services: list[str]) -> None:
+    """Six hours by the Julia solver, which dies over them, equal those of the embedded one."""
+    if "julia-solver" not in services:
+        pytest.skip("there is no image of the Julia solver: make images")
+    airflow, few = stack.airflow(), {"day": DAY, "commitment": "on", "horizon": 6}
+    run = airflow.trigger("model_execution", few | {"solver": "julia"})
+    name = stack.of_service("julia-solver")[0]["Name"].lstrip("/")
+    working = ("exec", name, "sh", "-c", "ls /exchange/working /exchange/done | grep -v :")
+    until(lambda: docker(*working, check=False).stdout.strip(), 300.0, "a request at work", 0.2)
+    stack.kill("julia-solver")
+    assert set(follow(airflow, run).values()) == {"success"}
+    again = airflow.trigger("model_execution", few)
+    assert set(follow(airflow, again).values()) == {"success"}
+    julia, ours = (stack.query("metadata", SOLVED, run=one.run_id).iloc[0] for one in (run, again))
+    assert "julia" in julia["solver"].lower()
+    # The accuracy to which the two solvers are held against each other (tests of the exchange).
+    assert julia["usd"] == pytest.approx(ours["usd"], rel=1e-4)
+    count = "SELECT count(*) AS n FROM generator_dispatch WHERE execution_id = :id"
+    for one in (julia, ours):
+        assert stack.query("metadata", count, id=one["execution_id"])["n"][0] == 158 * 6
+
+
 def test_the_next_start_finds_everything_made(stack: Stack) -> None:
     done = stack.compose("run", "--rm", "--no-deps", "-T", "platform-init").stderr
     assert "database airflow: is there" in done
     assert "bucket lascopf: is there" in done
     assert done.count("nothing to do") == 5  # migrations and logins of two databases, topics
+
+
+def test_a_volume_of_an_older_schema_is_brought_forward_and_a_newer_one_refused(
+    stack: Stack,
+) -> None:
+    engine = open_engine(stack.url("metadata"))
+    name = {"name": "metadata/0007_reoptimization.sql"}
+    with engine.begin() as session:
+        session.execute(sa.text("DROP TABLE reoptimization_events, reoptimization_state"))
+        session.execute(sa.text("DELETE FROM schema_migrations WHERE name = :name"), name)
+    start = ("run", "--rm", "--no-deps", "-T", "platform-init")
+    assert f"migrations of metadata: {name['name']}" in stack.compose(*start).stderr
+    assert rows(stack, "metadata", "reoptimization_events") == 0
+    with engine.begin() as session:
+        session.execute(sa.text("INSERT INTO schema_migrations VALUES ('metadata/9999.sql', 'x')"))
+    engine.dispose()
+    done = stack.compose(*start, check=False)
+    assert done.returncode == 6
+    assert "metadata/9999.sql" in done.stderr
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:
