@@ -116,14 +116,14 @@ def test_the_parquet_in_the_object_store_holds_the_rows(stack: Stack) -> None:
 
 
 def test_the_stream_is_stored_and_dispatched(stack: Stack) -> None:
-    """A quarter of an hour with trips: rows as the feed's own truth says, and a dispatch."""
+    """An hour with garbage: dead letters as the feed's own truth says, and dispatches."""
     truth = stack.folder / "truth.jsonl"
     environment = {name: value for name, value in os.environ.items() if "LASCOPF" not in name}
     environment |= {
         "LASCOPF_HOME": str(stack.folder / "home"),
         "LASCOPF_KAFKA_BOOTSTRAP": f"localhost:{stack.port('KAFKA')}",
     }
-    window = ["--from", f"{DAY}T14:00", "--until", f"{DAY}T14:15", "--faults", "garbage"]
+    window = ["--from", f"{DAY}T14:00", "--until", f"{DAY}T15:00", "--faults", "garbage"]
     command = [sys.executable, "-m", "data_engineering.cli", "stream", "replay", "--to", "kafka"]
     subprocess.run(
         [*command, *window, "--truth", str(truth)], check=True, env=environment, cwd=CHECKOUT
