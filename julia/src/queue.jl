@@ -12,6 +12,10 @@ function Queue(root::AbstractString)
     for name in ("new", "incoming", "working", "done", "failed", "solvers")
         mkpath(joinpath(root, name))
     end
+    # What solvers that were killed left behind, a day later.
+    for path in readdir(joinpath(root, "solvers"); join=true)
+        time() - mtime(path) > 86_400 && rm(path; force=true)
+    end
     start = bytes2hex(sha256("$(gethostname()) $(getpid()) $(time_ns())"))[1:8]
     return Queue(abspath(root), "$(gethostname())-$(getpid())-$start")
 end
