@@ -9,8 +9,13 @@ struct Queue
 end
 
 function Queue(root::AbstractString)
+    mkpath(root)
     for name in ("new", "incoming", "working", "done", "failed", "solvers")
-        mkpath(joinpath(root, name))
+        path = joinpath(root, name)
+        ispath(path) && continue
+        # A group that clients and solvers share reaches them as it reaches the queue itself.
+        mkpath(path)
+        chmod(path, filemode(root) & 0o7777)
     end
     # What solvers that were killed left behind, a day later.
     for path in readdir(joinpath(root, "solvers"); join=true)
