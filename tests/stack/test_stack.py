@@ -240,7 +240,7 @@ def test_a_killed_julia_solver_is_asked_again(stack: Stack, services: list[str])
     """Six hours by the Julia solver, which dies over them, equal those of the embedded one."""
     if "julia-solver" not in services:
         pytest.skip("there is no image of the Julia solver: make images")
-    airflow, few = stack.airflow(), {"day": DAY, "commitment": "on", "horizon": 6}
+    airflow, few = stack.airflow(), {"day": DAY, "horizon": 6}
     run = airflow.trigger("model_execution", few | {"solver": "julia"})
     name = stack.of_service("julia-solver")[0]["Name"].lstrip("/")
     working = ("exec", name, "sh", "-c", "ls /exchange/working /exchange/done | grep -v :")
