@@ -236,7 +236,9 @@ class Chains:
 
     def _taken_over(self, interval: int, state: AfterOutage) -> Floats:
         """What lost units' outputs do to the flows at once, when the others take them over."""
-        found = self.program.factors.by_unit(self.program.running(interval), state.units)
+        left = self.program.running(interval)
+        left[state.units] = False  # units that are lost together take over nothing
+        found = self.program.factors.by_unit(left, state.units)
         return np.asarray(np.nan_to_num(found + state.factors @ found[state.branches]))
 
     def limit(

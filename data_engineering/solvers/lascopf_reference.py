@@ -327,7 +327,7 @@ def _injections(
             injected[int(units.bus[g])] += power
     for g in lost:
         # The grids of the tests have one island, so every other running unit takes part.
-        others = [k for k in output if k != g and running[k]]
+        others = [k for k in output if k not in lost and running[k]]
         total = sum(float(units.p_max_mw[k]) for k in others)
         for k in others:
             share = float(units.p_max_mw[k]) / total

@@ -165,7 +165,9 @@ class OutageFactors:
         return Pairs(interval, row[pair], self.branch_outages[column[pair]], flow)
 
     def _combined_units(self, each: Combined, on: Flags) -> Floats:
-        intact = self.by_unit(on, each.units)
+        left = on.copy()
+        left[each.units] = False  # units that are lost together take over nothing
+        intact = self.by_unit(left, each.units)
         found: Floats = intact[self.monitored] + each.by_branch @ intact[each.branches]
         return found
 

@@ -8,7 +8,6 @@ module LascopfSolver
 
 using Dates
 using LinearAlgebra
-using Printf
 using SHA
 using SparseArrays
 

@@ -9,8 +9,17 @@ struct Queue
 end
 
 function Queue(root::AbstractString)
+    mkpath(root)
     for name in ("new", "incoming", "working", "done", "failed", "solvers")
-        mkpath(joinpath(root, name))
+        path = joinpath(root, name)
+        ispath(path) && continue
+        # A group that clients and solvers share reaches them as it reaches the queue itself.
+        mkpath(path)
+        chmod(path, filemode(root) & 0o7777)
+    end
+    # What solvers that were killed left behind, a day later.
+    for path in readdir(joinpath(root, "solvers"); join=true)
+        time() - mtime(path) > 86_400 && rm(path; force=true)
     end
     start = bytes2hex(sha256("$(gethostname()) $(getpid()) $(time_ns())"))[1:8]
     return Queue(abspath(root), "$(gethostname())-$(getpid())-$start")

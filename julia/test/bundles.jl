@@ -19,7 +19,7 @@ series_text(names, rows) = "Interval,$(join(names, ','))\n" *
     join(["$t,$(join(row, ','))\n" for (t, row) in enumerate(rows)])
 
 function options_text(T; kind="lascopf", method="app", commitment="on", minutes=60, reported=T,
-                      iterations=2000, limit=300)
+                      iterations=2000, limit=3600)
     return json_text(Dict("kind" => kind, "method" => method, "base_mva" => 100.0,
         "start" => "2020-01-01T00:00:00+00:00", "minutes" => minutes, "intervals" => T,
         "reported" => reported, "commitment" => commitment, "tolerance" => 1e-6,
@@ -46,7 +46,7 @@ end
 
 """The published 5-bus case: two units with quadratic costs and a realised dispatch, seven lines of
 100 MW, each of them an outage; `share` is the rating after an outage beside the continuous one."""
-function five_buses(; share=1.3, method="app", limit=300)
+function five_buses(; share=1.3, method="app", limit=3600)
     ends = ((1, 2, 0.06), (1, 3, 0.24), (2, 3, 0.18), (2, 4, 0.18), (2, 5, 0.12), (3, 4, 0.03),
             (4, 5, 0.24))
     loads = ((20, 45, 40, 60), (30, 40, 40, 65), (20, 43, 45, 65))

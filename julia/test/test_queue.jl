@@ -1,3 +1,12 @@
+function try_error(work)
+    try
+        work()
+    catch problem
+        return problem
+    end
+    return ErrorException("no error")
+end
+
 """A queue with the five buses waiting in it."""
 function waiting(work)
     mktempdir() do root
@@ -90,13 +99,4 @@ end
         touch(path)
         @test occursin("Parquet2", sprint(showerror, try_error(() -> DataLoader.load_from_parquet(path))))
     end
-end
-
-function try_error(work)
-    try
-        work()
-    catch problem
-        return problem
-    end
-    return ErrorException("no error")
 end

@@ -44,7 +44,7 @@ WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2;
 SELECT proname, pg_get_userbyid(proowner), proacl::text FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace
     AND proname !~ 'timescale|chunk|hypertable' ORDER BY 1, 2, 3;
-SELECT roleid::regrole, member::regrole FROM pg_auth_members ORDER BY 1, 2;
+SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members ORDER BY 1, 2;
 """
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(1800)]

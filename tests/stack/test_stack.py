@@ -18,8 +18,10 @@ import pytest
 import sqlalchemy as sa
 from running_stack import CHECKOUT, Stack, docker, follow, hostnames, until
 
+from data_engineering.ingestion.stream_publish import KafkaPublisher
 from data_engineering.model.errors import DatabaseRefused, ObjectStoreRefused
 from data_engineering.orchestration import trigger
+from data_engineering.settings import Settings
 from data_engineering.storage.database import open_engine
 from data_engineering.storage.metadata import query
 from data_engineering.storage.objects import open_store
@@ -116,14 +118,14 @@ def test_the_parquet_in_the_object_store_holds_the_rows(stack: Stack) -> None:
 
 
 def test_the_stream_is_stored_and_dispatched(stack: Stack) -> None:
-    """A quarter of an hour with trips: rows as the feed's own truth says, and a dispatch."""
+    """An hour with garbage: dead letters as the feed's own truth says, and a request's dispatch."""
     truth = stack.folder / "truth.jsonl"
     environment = {name: value for name, value in os.environ.items() if "LASCOPF" not in name}
     environment |= {
         "LASCOPF_HOME": str(stack.folder / "home"),
         "LASCOPF_KAFKA_BOOTSTRAP": f"localhost:{stack.port('KAFKA')}",
     }
-    window = ["--from", f"{DAY}T14:00", "--until", f"{DAY}T14:15", "--faults", "garbage"]
+    window = ["--from", f"{DAY}T14:00", "--until", f"{DAY}T15:00", "--faults", "garbage"]
     command = [sys.executable, "-m", "data_engineering.cli", "stream", "replay", "--to", "kafka"]
     subprocess.run(
         [*command, *window, "--truth", str(truth)], check=True, env=environment, cwd=CHECKOUT
@@ -132,20 +134,24 @@ def test_the_stream_is_stored_and_dispatched(stack: Stack) -> None:
     letters = sum(line["kind"] == "letter" for line in wanted)
     assert letters > 0
 
-    def told() -> pd.DataFrame:
-        return stack.query("metadata", FIRED)
-
     until(lambda: rows(stack, "timeseries", "stream_dead_letters") == letters, 120.0, "letters")
-    until(lambda: len(told()) > 0, 240.0, "a dispatch of the stream")
-    assert set(told()["status"]) <= {"optimal", "feasible"}
     # The replay's readings are those of the ingested day: the same keys, none doubled.
     assert rows(stack, "timeseries", "power_measurements") == 80 * 288
+    config = {"horizon_start": f"{DAY}T15:00:00Z", "open_branches": ["A27"]}
+    request = {"request_id": "what-if", "config": config}
+    with KafkaPublisher(Settings(kafka_bootstrap=environment["LASCOPF_KAFKA_BOOTSTRAP"])) as told:
+        told.send("lascopf_requests", b"what-if", json.dumps(request).encode())
+        told.flush()
+    found = until(lambda: stack.query("metadata", ASKED).to_dict("records"), 240.0, "a dispatch")
+    assert [one["status"] for one in found] == ["optimal"]
+    # 158 units, 12 intervals of 5 minutes.
+    assert found[0]["rows"] == 158 * 12
 
 
-FIRED = """
-    SELECT e.convergence_status AS status FROM reoptimization_events r
-    JOIN lascopf_executions e USING (execution_id)
-    WHERE r.action = 'fire' AND r.ended_at IS NOT NULL
+ASKED = """
+    SELECT e.convergence_status AS status, count(*) AS rows FROM lascopf_executions e
+    JOIN generator_dispatch d USING (execution_id)
+    WHERE e.triggered_by = 'API' GROUP BY e.execution_id, 1
 """
 
 
@@ -234,7 +240,7 @@ def test_a_killed_julia_solver_is_asked_again(stack: Stack, services: list[str])
     """Six hours by the Julia solver, which dies over them, equal those of the embedded one."""
     if "julia-solver" not in services:
         pytest.skip("there is no image of the Julia solver: make images")
-    airflow, few = stack.airflow(), {"day": DAY, "commitment": "on", "horizon": 6}
+    airflow, few = stack.airflow(), {"day": DAY, "horizon": 6}
     run = airflow.trigger("model_execution", few | {"solver": "julia"})
     name = stack.of_service("julia-solver")[0]["Name"].lstrip("/")
     working = ("exec", name, "sh", "-c", "ls /exchange/working /exchange/done | grep -v :")

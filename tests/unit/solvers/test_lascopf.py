@@ -17,9 +17,10 @@ from data_engineering.model.errors import BadInput
 from data_engineering.model.grid import Branches, DcLines, Grid
 from data_engineering.model.problem import Options, Outage, Penalties, Periods, SolveRequest
 from data_engineering.orchestration.cases import load_case
+from data_engineering.solvers.dc_network import dc_network
 from data_engineering.solvers.lascopf import solve_lascopf
 from data_engineering.solvers.lascopf_reference import solve_extensive
-from data_engineering.solvers.outage_factors import outages_of
+from data_engineering.solvers.outage_factors import outage_factors, outages_of
 from data_engineering.solvers.result_checks import check_results
 
 LEGACY = Path(__file__).parents[4] / "shared/data/powerlascopf-legacy"
@@ -95,6 +96,27 @@ def test_lost_units_and_listed_outages_equal_the_extensive_form():
     economic = solve_lascopf(request(tight)).objective
     assert fast.objective > economic * (1.0 + 1e-4)  # the outages matter
     assert lmp(fast) == pytest.approx(lmp(reference), abs=1e-6)
+
+
+def test_units_that_are_lost_together_take_over_nothing():
+    """Flows after the loss of two units against the network with the output moved by hand."""
+    grid, lost = pglib("case24_ieee_rts"), np.array([3, 30])
+    network, units = dc_network(grid), grid.generators
+    outage = Outage("two", (), tuple(units.id[lost].tolist()))
+    factors = outage_factors(grid, network, (outage,))
+    power, on = units.p_max_mw * 0.5, np.ones(len(units), dtype=bool)
+    others = np.delete(np.arange(len(units)), lost)
+    moved = power.copy()
+    moved[others] += power[lost].sum() * units.p_max_mw[others] / units.p_max_mw[others].sum()
+    moved[lost] = 0.0
+
+    def flows(output):
+        at_bus = np.bincount(units.bus, output, len(grid.buses))
+        return network.flows(network.angles(at_bus))
+
+    (pairs,) = factors.beyond(flows(power)[None], power[None], on[None], -1e9)
+    assert len(pairs.row) == len(factors.monitored)
+    assert pairs.flow_mw == pytest.approx(flows(moved)[factors.monitored[pairs.row]], abs=1e-9)
 
 
 @pytest.mark.skipif(not LEGACY.is_dir(), reason="the published tables are not beside the checkout")
