@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,10 +106,17 @@ class Leadership:
     def release(self) -> None:
         """Give the name back."""
         session, self._session = self._session, None
-        if session is not None:
-            # Closing would only put the session, lock and all, back into the pool.
-            session.invalidate()
-            session.close()
+        if session is None:
+            return
+        if not session.invalidated:
+            # At once: the server may take a while to see that a session has ended.
+            with suppress(LascopfError):
+                text = sa.text("SELECT pg_advisory_unlock(hashtext('stream'), hashtext(:name))")
+                session.execute(text, {"name": self._name})
+                session.commit()
+        # Closing alone would put the session, a lock that may be left and all, back into the pool.
+        session.invalidate()
+        session.close()
 
 
 def _rows(

@@ -182,7 +182,6 @@ def test_a_run_goes_on_after_its_scheduler_was_killed(running):
 
     assert stack.run("up", "--detach")[0] == 0
     airflow = stack.log_in(login)
-    assert [each.run_id for each in airflow.unfinished("tiny")] == [run.run_id]
     assert until(lambda: airflow.run("tiny", run.run_id).state == "success")
     assert file.read_text() == "start\nstart\nend\n"
 
