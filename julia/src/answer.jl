@@ -36,6 +36,8 @@ const OPTIMAL = 1e-4
 const UNCOUNTED = 1e-6
 # What a slack or a dual must exceed to be told apart from the rounding of a solution.
 const NOISE = 1e-6
+# MW that a store may charge and give at once, as in the Python solvers.
+const BOTH_WAYS = 1e-4
 
 function Answer(r::Request, net::Network, s::Security, f::Found, clock)
     T, x, h = intervals(r), f.solution.x, hours(r)
@@ -76,7 +78,8 @@ end
 Take out what a store charges and gives at once.
 
 The program may do both where that costs nothing; the net output is the same without, and what the
-detour would have lost stays in the store, as far as it has room.
+detour would have lost stays in the store, as far as it has room. What is left then is a gain of the
+program by burning energy, for which `solve` fixes directions.
 """
 function one_way!(r::Request, charge, discharge, energy)
     s, h, T = r.stores, hours(r), intervals(r)
@@ -161,15 +164,26 @@ function solve(r::Request)
     net = Network(r)
     s = Security(r, net)
     try
-        method = r.options.method == "app" && intervals(r) > 1 ? solve_app : solve_joint
-        f = method(r, net, s, clock)
-        f.solution.solved || return nothing_found("not_converged", s, clock,
-            "the interior-point method ended with $(f.solution.primal) MW off balance")
-        return Answer(r, net, s, f, clock)
+        a = dispatch(r, net, s, clock)
+        free = a.found !== nothing && r.discharging === nothing
+        free && any(min.(a.charge, a.discharge) .> BOTH_WAYS) || return a
+        gives = a.discharge .- a.charge .> NOISE
+        a = dispatch(directed(r, gives), net, s, clock)
+        push!(a.notes, "stores hold the directions of their net power: they gained by doing both")
+        return a
     catch problem
         problem isa Infeasible || rethrow()
         return nothing_found("infeasible", s, clock, problem.reason)
     end
+end
+
+"""The answer of the request's method."""
+function dispatch(r::Request, net::Network, s::Security, clock)
+    method = r.options.method == "app" && intervals(r) > 1 ? solve_app : solve_joint
+    f = method(r, net, s, clock)
+    f.solution.solved && return Answer(r, net, s, f, clock)
+    return nothing_found("not_converged", s, clock,
+        "the interior-point method ended with $(f.solution.primal) MW off balance")
 end
 
 function nothing_found(status, s::Security, clock, note)

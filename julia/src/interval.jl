@@ -177,7 +177,8 @@ function add_stores!(p::Program, r::Request, t, balance)
         either = r.discharging === nothing
         gives = either || r.discharging[t, k]
         takes = either || !gives
-        least = gives && !either ? s.discharge_min[k] : 0.0
+        # Least outputs belong to a commitment, not to directions that `solve` found itself.
+        least = gives && r.options.commitment == "given" ? s.discharge_min[k] : 0.0
         charge[k] = column!(p, 0.0, takes ? s.charge_max[k] : 0.0)
         discharge[k] = column!(p, least, gives ? s.discharge_max[k] : 0.0)
         kept = t == intervals(r) ? s.energy_end[k] : 0.0

@@ -125,3 +125,7 @@ end
 
 intervals(r::Request) = r.options.intervals
 hours(r::Request) = hours(r.options)
+
+"""The request with directions for its stores; without a commitment they have no least output."""
+directed(r::Request, gives) = Request((name === :discharging ? BitMatrix(gives) : getfield(r, name)
+                                       for name in fieldnames(Request))...)

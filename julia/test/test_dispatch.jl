@@ -29,6 +29,25 @@ end
     @test a.price[1, :] ≈ [40.0, 40.0] atol = 1e-2
 end
 
+@testset "A full store burns no energy, $method" for method in ("joint", "app")
+    # Cheap runs at 100 MW for 80 and 110 MW, the store is full with 40 MWh. Without directions it takes 20
+    # and gives 16 MW at once, a loss of 4 MW that saves 40,000 USD. It can take nothing: 20 MW are
+    # too much. Then it gives the 10 MW that are missing: its least output of 15 is for a commitment.
+    changes = Dict("gen.csv" => UNIT_HEADER *
+            "cheap,1,100.0,100.0,NA,1,1,0,NA,0.0,10.0,0.0,NA,NA,NA,NA,NA,NA\n" *
+            "dear,2,300.0,0.0,NA,1,1,0,NA,0.0,50.0,0.0,NA,NA,NA,NA,NA,NA\n" *
+            "wind,1,100.0,0.0,NA,1,0,0,NA,NA,NA,NA,NA,NA,NA,NA,NA,NA\n",
+        "storage.csv" => NO_STORES * "tank,2,20.0,20.0,15.0,40.0,40.0,0.0,0.8,1.0,1\n")
+    r, a = solved(two_buses([80.0, 110.0], [0.0, 0.0]; changes=changes, method=method))
+    @test a.status == "optimal"
+    @test sum(a.over, dims=2)[:] ≈ [20.0, 0.0] atol = 1e-3
+    @test a.charge[:, 1] ≈ [0.0, 0.0] atol = 1e-3
+    @test a.discharge[:, 1] ≈ [0.0, 10.0] atol = 1e-3
+    @test a.energy[:, 1] ≈ [40.0, 30.0] atol = 1e-3
+    @test objective(a, r) ≈ 2 * 1000.0 + 20.0 * 10_000.0 rtol = 1e-6
+    @test any(occursin.("directions of their net power", a.notes))
+end
+
 @testset "Commitment, reserve, losses and shedding by hand" begin
     given = Dict("commitment/on.csv" => series_text(("cheap", "dear", "wind"), ((1, 0, 1),)),
                  "commitment/start_cost.csv" => series_text(("cheap", "dear", "wind"), ((7.0, 0, 0),)),

@@ -200,6 +200,17 @@ def test_a_day_of_rts_gmlc(julia_settings):
     assert (congestion - parts.reindex(congestion.index, fill_value=0.0)).abs().max() < 0.03
 
 
+@pytest.mark.parametrize("method", ["app", "joint"])
+def test_stores_burn_no_energy_when_all_units_run(julia_settings, method):
+    """Units at their minima give too much, so a store would gain by doing both at once."""
+    grid, periods = rts_grid(), rts_periods(date(2020, 7, 6), 6)
+    asked = SolveRequest("lascopf", grid, periods, outages_of(grid), Options(commitment="on"))
+    result, reference = both(asked, julia_settings, method)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(reference.objective, rel=AGREED)
+    assert any("directions of their net power" in note for note in result.notes)
+
+
 def test_the_same_request_is_solved_once(julia_settings):
     asked = request(pglib("case14_ieee"), "lascopf", (0.9, 0.7))
     first = solve_by_julia(asked, julia_settings)
