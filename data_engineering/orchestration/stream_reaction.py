@@ -168,7 +168,7 @@ class StreamReaction:
     def _turn(self, item: Committed | bool | None) -> None:
         """Do one thing: take in, look, end; None only begins."""
         try:
-            if not self._leads():
+            if not self._leads(isinstance(item, Committed)):
                 self._jobs.ended.clear()
                 return
             self._end_all()
@@ -187,18 +187,24 @@ class StreamReaction:
             log.warning("the reaction waits: %s", error)
             time.sleep(LOOK_SECONDS)
 
-    def _leads(self) -> bool:
-        """Whether this process reacts; it begins to when nobody else does."""
+    def _leads(self, asked: bool) -> bool:
+        """Whether this process reacts; it begins to when nobody else does.
+
+        Args:
+            asked: something came that must not be missed: a grid is looked for at once.
+        """
         assert self._lock is not None
         if not self._lock.held():
             self._step_down()
             return False
-        if self._memory is None and time.monotonic() >= self._begin_at:
+        due = time.monotonic() >= self._begin_at
+        if self._memory is None and (asked or due):
             try:
                 self._begin()
             except NoRows as error:
-                log.warning("nothing is decided: %s", error)
-                self._begin_at = time.monotonic() + REQUEST_SECONDS
+                if due:
+                    log.warning("nothing is decided: %s", error)
+                    self._begin_at = time.monotonic() + REQUEST_SECONDS
         return self._memory is not None
 
     def _begin(self) -> None:

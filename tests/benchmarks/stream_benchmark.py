@@ -36,7 +36,7 @@ from data_engineering.orchestration.stream_setup import open_source, serve
 from data_engineering.settings import Settings
 from data_engineering.storage.database import open_engine
 
-SINGLES, SCANS, POINTS = 300_000, 150, 10_000
+SINGLES, SCANS, POINTS = 300_000, 400, 10_000
 LOAD_SECONDS = 15
 MEMBERS = int(os.environ.get("STREAM_MEMBERS", "1"))
 PARTITIONS = 4
@@ -111,8 +111,10 @@ def run(bootstrap: str, server: str, values: list[bytes], rate: float | None, la
     engine.dispose()
     drop_database(url)
     done = sorted(one for rows, _, _ in told for one in rows)
-    speed = sum(some for _, some in done[1:]) / (done[-1][0] - done[0][0])
     rows = sum(some for _, some in done)
+    # Each member's first transaction was made, at least in part, before the clock of the first ran.
+    counted = rows - sum(first for (_, first), *_ in (each for each, _, _ in told if each))
+    speed = counted / (done[-1][0] - done[0][0])
     print(f"{label}: {rows} rows ({count} in the table), {speed:,.0f} rows/s", end="")
     if rate is None:
         print(f", {sum(cpu for _, _, cpu in told):.1f} s of the members' processor", end="")

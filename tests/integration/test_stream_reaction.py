@@ -219,6 +219,25 @@ def test_a_case_without_a_grid_is_stored_all_the_same(store_settings, tmp_path):
     assert rows == 158
 
 
+def test_a_grid_that_came_meanwhile_is_found_with_the_next_message(store_settings, tmp_path):
+    """A past that is read only once must not wait until the next look for a grid."""
+    rules = ReoptimizationRules(clock="event")
+    settings = store_settings.model_copy(update={"reoptimization": rules, "case_name": CASE})
+    path, results = record(tmp_path / "stream.jsonl", scan(START)), tmp_path / "results.jsonl"
+    with (
+        FilePublisher(results) as publisher,
+        open_runtime(settings, role="ingest") as runtime,
+        reacting(settings, publisher) as reaction,
+    ):
+        with open_runtime(settings) as stores:
+            store_day(stores)
+        serve(settings, runtime.timeseries, FileSource(path), reaction.on_committed)
+        end = time.monotonic() + 60.0
+        while not results.stat().st_size and time.monotonic() < end:
+            time.sleep(0.1)
+    assert [reason for reason, *_ in fires(settings)] == ["timer"]
+
+
 def test_a_storm_of_ten_thousand_events_is_two_dispatches_at_most(settings, tmp_path):
     """Lines open and close for 20 seconds of the stream; at the end one of them is open."""
     lines = rts_grid().branches.id[:100].tolist()
