@@ -188,11 +188,7 @@ class StreamReaction:
             time.sleep(LOOK_SECONDS)
 
     def _leads(self, asked: bool) -> bool:
-        """Whether this process reacts; it begins to when nobody else does.
-
-        Args:
-            asked: something came that must not be missed: a grid is looked for at once.
-        """
+        """Whether this process reacts; with something to take in a grid is looked for at once."""
         assert self._lock is not None
         if not self._lock.held():
             self._step_down()
@@ -380,9 +376,8 @@ class StreamReaction:
         now = memory.present(_now())
         minutes = self.runtime.settings.reoptimization.interval_minutes
         topology = stream_state.topology(memory.state, memory.facts)
-        snapshot = memory.state.snapshot
         try:
-            asked = asked_by_request(request, now, topology, snapshot, minutes)
+            asked = asked_by_request(request, now, topology, memory.state.snapshot, minutes)
         except BadInput as error:
             log.warning("request %s is refused: %s", request.request_id, error)
             engine = self.ingest.timeseries

@@ -11,6 +11,7 @@ from data_engineering.model.errors import BadInput
 from data_engineering.model.exchange import Answer, OutageRows
 from data_engineering.model.grid import Flags, Floats, Ints
 from data_engineering.model.problem import SolveRequest
+from data_engineering.solvers import result_rows
 from data_engineering.solvers.dc_network import dc_network
 from data_engineering.solvers.outage_factors import outage_factors
 from data_engineering.solvers.resources import bus_demand, given_commitment
@@ -49,33 +50,18 @@ def running(request: SolveRequest) -> Flags:
 
 def outage_rows(request: SolveRequest, rows: OutageRows) -> pd.DataFrame:
     """Rows of `branch_flow_results` about limits after outages, of the reported intervals."""
-    grid = request.grid
     kept = (rows.interval < request.periods.reported) & (
         (rows.shadow_price > BINDING_USD) | (rows.excess_mw > 0.0)
     )
-    t, branch, flow = rows.interval[kept], rows.branch[kept], rows.flow_mw[kept]
-    rate = grid.branches.rate_b_mva[branch]
-    names = np.array([outage.id for outage in request.outages], dtype=np.str_)
-    starts = pd.DatetimeIndex(request.periods.starts())
-    frame = pd.DataFrame(
-        {
-            "time_interval": t + 1,
-            "interval_start": starts[t],
-            "contingency_id": names[rows.outage[kept]],
-            "branch_id": grid.branches.id[branch],
-            "from_bus_id": grid.buses.id[grid.branches.from_bus[branch]],
-            "to_bus_id": grid.buses.id[grid.branches.to_bus[branch]],
-            "flow_mw": flow,
-            "rating_mw": rate,
-            "loading_percent": np.abs(flow) / rate * 100.0,
-            "shadow_price": rows.shadow_price[kept],
-            "binding": np.ones(len(t), dtype=np.bool_),
-            "violation_mw": np.maximum(rows.excess_mw[kept], 0.0),
-            "ac_flow_mva": np.full(len(t), np.nan),
-            "ac_loading_percent": np.full(len(t), np.nan),
-        }
+    return result_rows.outage_rows(
+        request,
+        rows.interval[kept],
+        rows.outage[kept],
+        rows.branch[kept],
+        rows.flow_mw[kept],
+        rows.shadow_price[kept],
+        np.maximum(rows.excess_mw[kept], 0.0),
     )
-    return frame.drop_duplicates(["time_interval", "contingency_id", "branch_id"])
 
 
 def history_rows(history: Mapping[str, Floats]) -> pd.DataFrame:

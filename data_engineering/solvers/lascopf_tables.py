@@ -13,7 +13,7 @@ from data_engineering.model.problem import SolveResult, Status
 from data_engineering.solvers.dispatch_tables import DispatchArrays, tables_of
 from data_engineering.solvers.live_program import Answer
 from data_engineering.solvers.resources import given_commitment
-from data_engineering.solvers.result_rows import notes_of
+from data_engineering.solvers.result_rows import notes_of, outage_rows
 from data_engineering.solvers.security_program import INTACT, SecurityProgram
 
 CAUSE_USD_PER_MWH = 0.005
@@ -210,27 +210,7 @@ def _outage_rows(program: SecurityProgram, answer: Answer, screened: Screened) -
     t, branch, rate = limits.interval[kept], limits.branch[kept], grid.branches.rate_b_mva
     # A limit that is priced or broken is met exactly, up to its excess.
     flow = np.where(limits.upper[kept], 1.0, -1.0) * (rate[branch] + excess[kept])
-    names = np.array([outage.id for outage in request.outages], dtype=np.str_)
-    starts = pd.DatetimeIndex(request.periods.starts())
-    frame = pd.DataFrame(
-        {
-            "time_interval": t + 1,
-            "interval_start": starts[t],
-            "contingency_id": names[limits.outage[kept]],
-            "branch_id": grid.branches.id[branch],
-            "from_bus_id": grid.buses.id[grid.branches.from_bus[branch]],
-            "to_bus_id": grid.buses.id[grid.branches.to_bus[branch]],
-            "flow_mw": flow,
-            "rating_mw": rate[branch],
-            "loading_percent": np.abs(flow) / rate[branch] * 100.0,
-            "shadow_price": price[kept],
-            "binding": np.ones(len(t), dtype=np.bool_),
-            "violation_mw": excess[kept],
-            "ac_flow_mva": np.full(len(t), np.nan),
-            "ac_loading_percent": np.full(len(t), np.nan),
-        }
-    )
-    return frame.drop_duplicates(["time_interval", "contingency_id", "branch_id"])
+    return outage_rows(request, t, limits.outage[kept], branch, flow, price[kept], excess[kept])
 
 
 def _causes(program: SecurityProgram, answer: Answer) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data_engineering.model.grid import Branches, DcLines, Floats, Grid, Ints
-from data_engineering.model.problem import Periods
+from data_engineering.model.problem import Periods, SolveRequest
 
 BASE = "base"
 """The contingency of rows about the intact network."""
@@ -120,3 +120,48 @@ def unchecked_outages(count: int) -> dict[str, object]:
         "worst_outage_id": pd.array([pd.NA] * count, dtype="string"),
         "worst_outage_loading_percent": np.full(count, np.nan),
     }
+
+
+def outage_rows(
+    request: SolveRequest,
+    interval: Ints,
+    outage: Ints,
+    branch: Ints,
+    flow: Floats,
+    shadow_price: Floats,
+    excess: Floats,
+) -> pd.DataFrame:
+    """Rows of `branch_flow_results` about limits after outages that are priced or broken.
+
+    Args:
+        request: what was asked.
+        interval: from 0, shape (n,), as all that follow.
+        outage: place among the request's.
+        branch: place in the grid.
+        flow: after the outage, MW.
+        shadow_price: what one MW more of rating saves, USD/MWh.
+        excess: of the flow above the rating, MW.
+    """
+    lines, buses = request.grid.branches, request.grid.buses
+    rate = lines.rate_b_mva[branch]
+    names = np.array([each.id for each in request.outages], dtype=np.str_)
+    starts = pd.DatetimeIndex(request.periods.starts())
+    frame = pd.DataFrame(
+        {
+            "time_interval": interval + 1,
+            "interval_start": starts[interval],
+            "contingency_id": names[outage],
+            "branch_id": lines.id[branch],
+            "from_bus_id": buses.id[lines.from_bus[branch]],
+            "to_bus_id": buses.id[lines.to_bus[branch]],
+            "flow_mw": flow,
+            "rating_mw": rate,
+            "loading_percent": np.abs(flow) / rate * 100.0,
+            "shadow_price": shadow_price,
+            "binding": np.ones(len(interval), dtype=np.bool_),
+            "violation_mw": excess,
+            "ac_flow_mva": np.full(len(interval), np.nan),
+            "ac_loading_percent": np.full(len(interval), np.nan),
+        }
+    )
+    return frame.drop_duplicates(["time_interval", "contingency_id", "branch_id"])

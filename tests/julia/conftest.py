@@ -1,4 +1,4 @@
-"""A running Julia solver on a queue of this session; skipped without Julia and Docker.
+"""A running Julia solver on a queue of these tests; skipped without Julia and Docker.
 
 `LASCOPF_TEST_JULIA` chooses it: the path of a `julia`, or `docker:IMAGE`. Without it `julia` of the
 PATH, else the image `julia:1.11`. The package is copied, since Julia writes beside its sources.
