@@ -78,7 +78,9 @@ def status(json: Json = False) -> None:
         offsets = stream_status.offsets(runtime.timeseries)
         waiting = sum(stream_status.open_letters(runtime.timeseries).values())
     for frame in (members, offsets):
-        for name in frame.columns.intersection(["beat_at", "updated_at", "last_message_at"]):
+        for name in frame.columns.intersection(
+            ["beat_at", "updated_at", "last_message_at", "newest_row_at"]
+        ):
             frame[name] = frame[name].dt.floor("s")
     output.table("members", members.drop(columns=["stream", "started_at"]))
     output.table("partitions", offsets.drop(columns=["epoch", "member"]))

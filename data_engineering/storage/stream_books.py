@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg2.errors
@@ -94,8 +95,18 @@ def advance(
     claims: Mapping[Place, Claim],
     following: Mapping[Place, int],
     newest_ms: Mapping[Place, int],
+    newest_rows: Mapping[str, datetime],
 ) -> list[Place]:
-    """Move the offsets of claimed partitions on; those that somebody else has moved or claimed."""
+    """Move the offsets of claimed partitions on; those that somebody else has moved or claimed.
+
+    Args:
+        cursor: in the transaction that stores the rows.
+        stream: whose offsets.
+        claims: of all partitions in `following`.
+        following: the first offset that is not stored then.
+        newest_ms: time stamp of the newest message.
+        newest_rows: the newest time of a row, by topic.
+    """
     if not following:
         return []
     values = [
@@ -106,19 +117,23 @@ def advance(
             claims[place].next_offset,
             offset,
             min(max(newest_ms[place], 0) / 1000, LATEST_SECONDS),
+            newest_rows.get(place.topic),
         )
         for place, offset in sorted(following.items())
     ]
     moved = execute_values(
         cursor,
         "UPDATE stream_offsets AS o SET next_offset = v.following, updated_at = now(), "
-        "last_message_at = to_timestamp(v.newest) "
-        "FROM (VALUES %s) AS v (stream, topic, part, epoch, known, following, newest) "
+        "last_message_at = to_timestamp(v.newest), "
+        "newest_row_at = greatest(o.newest_row_at, v.newest_row) "
+        "FROM (VALUES %s) AS v "
+        "(stream, topic, part, epoch, known, following, newest, newest_row) "
         "WHERE o.stream = v.stream AND o.topic = v.topic AND o.stream_partition = v.part "
         "AND o.epoch = v.epoch AND o.next_offset = v.known "
         "RETURNING o.topic, o.stream_partition",
         values,
-        template="(%s, %s, %s, %s::bigint, %s::bigint, %s::bigint, %s::double precision)",
+        template="(%s, %s, %s, %s::bigint, %s::bigint, %s::bigint, %s::double precision, "
+        "%s::timestamptz)",
         page_size=1000,
         fetch=True,
     )

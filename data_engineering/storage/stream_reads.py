@@ -40,7 +40,7 @@ def newest_streamed(engine: Engine, case_name: str) -> datetime | None:
     Returns:
         None where no stream has stored a message, or the case has no rows.
     """
-    told = query(engine, "SELECT max(last_message_at) AS newest FROM stream_offsets")["newest"][0]
+    told = query(engine, "SELECT max(newest_row_at) AS newest FROM stream_offsets")["newest"][0]
     if told is None or pd.isna(told):
         return None
     found = []

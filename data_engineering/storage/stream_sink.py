@@ -128,9 +128,14 @@ class Sink:
             self._make_days(table, rows)
         refused: list[DeadLetter] = []
         self._unlimited = False
+        newest = {
+            name: pc.max(rows.column(TABLES[name].time)).as_py()
+            for name, rows in batch.rows.items()
+            if rows.num_rows
+        }
         with self._transaction() as cursor:
             lost = stream_books.advance(
-                cursor, self._stream, self.claims, batch.following, batch.newest_ms
+                cursor, self._stream, self.claims, batch.following, batch.newest_ms, newest
             )
             if lost and not self._stored_already(cursor, batch):
                 raise Fenced(lost)

@@ -24,6 +24,7 @@ from data_engineering.model.stream import (
     Committed,
     StatusChange,
 )
+from data_engineering.model.tables import POWER_MEASUREMENTS
 from data_engineering.orchestration.realtime_inputs import Asked
 from data_engineering.orchestration.steps import Facts
 from data_engineering.orchestration.stream_memory import Memory
@@ -32,7 +33,9 @@ from data_engineering.orchestration.stream_setup import serve
 from data_engineering.orchestration.stream_wiring import reacting
 from data_engineering.runtime import open_runtime
 from data_engineering.settings import ReoptimizationRules, Settings
+from data_engineering.storage import timeseries
 from data_engineering.storage.metadata import query
+from data_engineering.storage.stream_reads import newest_streamed
 from data_engineering.transformation import stream_state
 from data_engineering.transformation.trigger_state import Flight
 
@@ -207,6 +210,25 @@ def test_a_day_that_is_stored_already_does_not_make_its_recording_late(settings,
     assert (decided["action"] == "fire").any()
     assert not (decided["action"] == "suppress").any()
     assert (decided["decided_at"] < START + 16 * MINUTE).all()
+
+
+def test_what_a_stream_brought_ends_where_its_rows_do(settings, tmp_path):
+    """A feed of the past is sent today, and the day was ingested to its end."""
+    path, sent = tmp_path / "stream.jsonl", datetime(2026, 7, 1, tzinfo=UTC)
+    with FilePublisher(path) as publisher:
+        for topic, document in scan(START):
+            value = json.dumps({"schema_version": 1, **document}).encode()
+            publisher.send(topic, b"k", value, int(sent.timestamp() * 1000))
+    with open_runtime(settings, role="ingest") as runtime:
+        store = runtime.timeseries
+        assert newest_streamed(store, CASE) is None
+        serve(settings, store, FileSource(path), lambda _: None)
+        rows = query(store, "SELECT * FROM power_measurements")
+        names = [column.name for column in POWER_MEASUREMENTS.written]
+        timeseries.write(store, POWER_MEASUREMENTS, rows[names].assign(time=START + 360 * MINUTE))
+        newest = query(store, "SELECT max(time) AS newest FROM power_measurements")["newest"][0]
+        assert newest == START + 360 * MINUTE
+        assert newest_streamed(store, CASE) == START
 
 
 def test_a_case_without_a_grid_is_stored_all_the_same(store_settings, tmp_path):

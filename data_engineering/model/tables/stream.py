@@ -22,6 +22,7 @@ STREAM_OFFSETS = Table(
         key("member", "text", "process that holds the claim"),
         key("updated_at", "timestamp", "when the row was written (UTC)"),
         Column("last_message_at", "timestamp", doc="time stamp of the newest message stored (UTC)"),
+        Column("newest_row_at", "timestamp", doc="newest time of a row of its topic stored (UTC)"),
     ),
     ("stream", "topic", "stream_partition"),
 )
