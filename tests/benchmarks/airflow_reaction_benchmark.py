@@ -1,6 +1,7 @@
 """From a fire to its dispatch through a run of Airflow's, beside the same dispatch made here.
 
-    lascopf up --detach; lascopf ingest --day 2020-07-06; lascopf solve rts_gmlc --day 2020-07-06
+    lascopf up --detach; lascopf db migrate
+    lascopf ingest --day 2020-07-06; lascopf solve rts_gmlc --day 2020-07-06
     python tests/benchmarks/airflow_reaction_benchmark.py [REPEATS]
 
 Each repeat is a fire of another branch out of RTS-GMLC, written as the stream's service writes it
